@@ -1,0 +1,154 @@
+"""The object that users hold: an artifact, a plan, an open session and a task, callable, closable and picklable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gpux.artifact import Artifact
+from gpux.errors import InvalidInput, UnknownTask
+from gpux.planning import Plan, Request
+from gpux.provider import Placement
+from gpux.session import Session
+from gpux.tasks.pipeline import Clock, Pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gpux.bench.report import Report
+
+
+class Model:
+    """A model that answers its task; made by :func:`gpux.load`.
+
+    Safe to call from several threads. A context manager. Pickled by reference: a worker process opens it again.
+
+    Attributes:
+        artifact: The stored model.
+        request: What was asked for when it was loaded.
+        plan: What was chosen, and everything that was not.
+        session: The open graph: tensors in, tensors out.
+        pipeline: The task.
+        timings: Seconds that loading took, by part.
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        request: Request,
+        plan: Plan,
+        session: Session,
+        pipeline: Pipeline,
+        *,
+        task: str,
+        timings: dict[str, float],
+    ) -> None:
+        self.artifact = artifact
+        self.request = request
+        self.plan = plan
+        self.session = session
+        self.pipeline = pipeline
+        self.task = task
+        self.timings = timings
+
+    @property
+    def placement(self) -> Placement:
+        """Which nodes run where, and in which precision."""
+        return self.session.placement
+
+    def __call__(self, inputs: Any, **parameters: Any) -> Any:
+        """Answer one item, or a list of them in order, as the transformers pipeline of this task would.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take.
+        """
+        return self.timed(inputs, **parameters)[0]
+
+    def timed(self, inputs: Any, **parameters: Any) -> tuple[Any, dict[str, float]]:
+        """The answer, and the seconds spent in ``preprocess``, ``infer`` and ``postprocess``."""
+        unknown = set(parameters) - set(self.pipeline.parameters)
+        if unknown:
+            known = ", ".join(self.pipeline.parameters) or "none"
+            raise InvalidInput(
+                f"`{self.task}` takes no parameter `{min(unknown)}`", hint=f"it takes {known}", parameter=min(unknown)
+            )
+        clock = Clock()
+        if self.pipeline.is_item(inputs):
+            return self.pipeline.answer([inputs], clock, **parameters)[0], clock.seconds
+        return self.pipeline.answer(list(inputs), clock, **parameters), clock.seconds
+
+    def stream(self, items: Iterable[Any], **parameters: Any) -> Iterator[Any]:
+        """Answers for any number of items, in order, with bounded memory."""
+        return self.pipeline.stream(items, **parameters)
+
+    def encode(
+        self,
+        texts: str | Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+    ) -> np.ndarray:
+        """Embeddings, as sentence-transformers' ``encode`` gives them.
+
+        Args:
+            texts: One text or a list.
+            prompt_name: The name of a prompt from the model's own configuration.
+            prompt: A text put before every text; wins over ``prompt_name``.
+            normalize: Scale to unit length; as the model's own modules say when ``None``.
+            truncate_dim: Keep only so many leading dimensions.
+
+        Returns:
+            float32 [dimensions] for one text, [texts, dimensions] for a list.
+
+        Raises:
+            UnknownTask: The model's task has no embeddings.
+        """
+        encode = getattr(self.pipeline, "encode", None)
+        if encode is None:
+            raise UnknownTask(
+                f"`{self.artifact.reference}` answers {self.task}, which has no embeddings",
+                hint="call the model itself: model(...)",
+                task=self.task,
+            )
+        vectors: np.ndarray = encode(
+            texts, prompt_name=prompt_name, prompt=prompt, normalize=normalize, truncate_dim=truncate_dim
+        )
+        return vectors
+
+    def benchmark(self, inputs: Any = None, *, runs: int = 100, warmup: int = 10, **parameters: Any) -> Report:
+        """Measure this model on this machine; see :func:`gpux.benchmark`."""
+        import gpux
+
+        return gpux.benchmark(self, inputs, runs=runs, warmup=warmup, **parameters)
+
+    def close(self) -> None:
+        """Let go of the runtime's memory."""
+        self.session.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.artifact, self.request, self.task)
+
+    def __repr__(self) -> str:
+        return f"<gpux.Model {self.artifact.reference} {self.task} on {self.placement}>"
+
+
+def _reopen(artifact: Artifact, request: Request, task: str) -> Model:
+    import gpux
+
+    return gpux.load(
+        artifact,
+        provider=request.provider,
+        variant=request.variant,
+        task=task,
+        threads=request.threads,
+        strict=request.strict,
+        quality=request.quality,
+    )

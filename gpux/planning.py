@@ -1,0 +1,153 @@
+"""The pure choice: an artifact, probes and a request in; a plan with every rejected candidate out. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gpux.artifact import QUALITIES, Artifact, Variant
+from gpux.errors import InvalidSetting, NoCandidate, ProviderUnavailable
+from gpux.provider import Probe, Provider, State, find
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        provider: ``auto``, a provider's name, or its runtime's own name.
+        variant: A variant's name; the best allowed one when ``None``.
+        quality: The worst certificate class that ``auto`` may take: ``exact``, ``near`` (default) or ``any``.
+        threads: Intra-op threads; as many as the process may use when ``None``.
+        strict: Whether partial placement is an error.
+    """
+
+    provider: str = AUTO
+    variant: str | None = None
+    quality: str = "near"
+    threads: int | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A candidate that was not chosen, and why."""
+
+    provider: str
+    variant: str
+    reason: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run, and every candidate that will not.
+
+    Attributes:
+        provider: The chosen provider.
+        variant: The chosen variant.
+        threads: Intra-op threads.
+        strict: Whether partial placement is an error.
+        reason: Why this candidate won.
+        rejected: The others.
+        options: Options of the provider, by its runtime's own names.
+    """
+
+    provider: str
+    variant: str
+    threads: int
+    strict: bool
+    reason: str
+    rejected: tuple[Rejected, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def choose(
+    artifact: Artifact,
+    providers: Mapping[str, Provider],
+    probes: Sequence[Probe],
+    request: Request,
+    *,
+    cores: int,
+) -> Plan:
+    """Choose a provider and a variant.
+
+    Args:
+        artifact: The model.
+        providers: Installed providers by name, best rank first.
+        probes: What they found; a provider without a probe is left out.
+        request: What was asked for.
+        cores: Cores that this process may use.
+
+    Raises:
+        UnknownProvider: The named provider is not installed.
+        UnknownVariant: The artifact lacks the named variant.
+        ProviderUnavailable: The named provider does not work here; the message says why.
+        NoCandidate: Nothing that works is good enough.
+    """
+    named = None if request.provider == AUTO else find(request.provider, providers).name
+    if request.quality not in {*QUALITIES[:2], "any"}:
+        raise InvalidSetting(f"quality `{request.quality}` is none of exact, near, any", hint="use --quality near")
+    if request.threads is not None and request.threads < 1:
+        raise InvalidSetting(f"{request.threads} threads cannot run anything", hint="give --threads 1 or more")
+    variants = [artifact.variant(request.variant)] if request.variant else list(artifact.manifest.variants)
+    by_name = {probe.provider: probe for probe in probes}
+    if named and named in by_name:
+        _must_work(by_name[named])
+    accepted: list[tuple[str, Variant]] = []
+    rejected: list[Rejected] = []
+    for name, provider in providers.items():
+        for variant in variants:
+            refusal = _refusal(provider, by_name.get(name), variant, named, request)
+            if refusal:
+                rejected.append(refusal)
+            else:
+                accepted.append((name, variant))
+    if not accepted:
+        raise _nothing(artifact, rejected)
+    name, variant = accepted[0]
+    rejected.extend(Rejected(n, v.name, f"ranked behind {name} {variant.name}; nothing was measured") for n, v in accepted[1:])
+    reason = "named" if named else f"highest rank of the providers that work ({len(accepted)} fit)"
+    return Plan(name, variant.name, request.threads or cores, request.strict, reason, tuple(rejected))
+
+
+def _refusal(
+    provider: Provider, probe: Probe | None, variant: Variant, named: str | None, request: Request
+) -> Rejected | None:
+    if named and provider.name != named:
+        return Rejected(provider.name, variant.name, f"`{named}` was asked for")
+    if not named and provider.rank < 0:
+        return Rejected(provider.name, variant.name, "never chosen unless named")
+    if probe is None or probe.state is not State.WORKS:
+        reason = (probe and probe.reason) or "it was not probed"
+        return Rejected(provider.name, variant.name, reason, probe and probe.hint)
+    quality = variant.certificate.quality
+    if not request.variant and request.quality != "any" and QUALITIES.index(quality) > QUALITIES.index(request.quality):
+        hint = f"name it with --variant {variant.name}, or pass --quality any"
+        return Rejected(provider.name, variant.name, f"its certificate is `{quality}`, `{request.quality}` was asked for", hint)
+    return None
+
+
+def _must_work(probe: Probe) -> None:
+    if probe.state is State.WORKS:
+        return
+    raise ProviderUnavailable(
+        f"provider `{probe.provider}` cannot run here: {probe.reason or probe.state}",
+        hint=probe.hint or "gpux providers",
+        provider=probe.provider,
+        state=str(probe.state),
+    )
+
+
+def _nothing(artifact: Artifact, rejected: Sequence[Rejected]) -> NoCandidate:
+    serious = [r for r in rejected if "never chosen" not in r.reason and "was asked for" not in r.reason] or list(rejected)
+    first = serious[0] if serious else None
+    why = f": {first.provider} {first.variant} — {first.reason}" if first else ""
+    return NoCandidate(
+        f"nothing on this machine can run `{artifact.reference}` as asked{why}",
+        hint=(first and first.hint) or "gpux providers",
+        reference=artifact.reference,
+        rejected=[f"{r.provider} {r.variant}: {r.reason}" for r in rejected],
+    )

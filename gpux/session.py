@@ -1,0 +1,124 @@
+"""Opens what a plan chose, runs it, and reports where it really ran; knows no task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gpux import integrity
+from gpux.artifact import Artifact
+from gpux.errors import InvalidInput, PlacementRefused, ProviderUnavailable, RunFailed
+from gpux.planning import Plan
+from gpux.provider import Opened, Options, Placement, Provider
+from gpux.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Session:
+    """One graph, open on one provider. Safe to run from several threads; a context manager.
+
+    Attributes:
+        plan: The choice that it follows.
+        placement: Which nodes ran where, as the runtime told when the graph was opened.
+        inputs: The graph's inputs.
+        outputs: The graph's outputs.
+    """
+
+    def __init__(self, opened: Opened, plan: Plan) -> None:
+        self._opened: Opened | None = opened
+        self.plan = plan
+        self.placement: Placement = opened.placement()
+        self.inputs: tuple[TensorSpec, ...] = opened.inputs
+        self.outputs: tuple[TensorSpec, ...] = opened.outputs
+        self._dtypes = {spec.name: spec.dtype for spec in opened.inputs}
+        self._ranks = {spec.name: len(spec.shape) for spec in opened.inputs}
+
+    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Run the graph once.
+
+        Args:
+            feeds: One array per input, of the input's dtype and rank.
+            outputs: Names of the outputs to return; all when ``None``.
+
+        Raises:
+            InvalidInput: An input is missing, unknown, or of another dtype or rank.
+            RunFailed: The runtime failed, or the session is closed.
+        """
+        if self._opened is None:
+            raise RunFailed("the session is closed", hint="load the model again")
+        for name, dtype in self._dtypes.items():
+            array = feeds.get(name)
+            if array is None or array.dtype != dtype or array.ndim != self._ranks[name]:
+                raise self._refuse(feeds)
+        if len(feeds) != len(self._dtypes):
+            raise self._refuse(feeds)
+        return self._opened.run(feeds, outputs)
+
+    def close(self) -> None:
+        """Let go of the runtime's memory; running afterwards is an error."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _refuse(self, feeds: Mapping[str, np.ndarray]) -> InvalidInput:
+        takes = "it takes " + ", ".join(map(str, self.inputs))
+        for name in feeds:
+            if name not in self._dtypes:
+                return InvalidInput(f"the graph has no input `{name}`", hint=takes, input=name)
+        for spec in self.inputs:
+            if spec.name not in feeds:
+                return InvalidInput(f"input `{spec.name}` is missing", hint=takes, input=spec.name)
+            array = feeds[spec.name]
+            if array.dtype != spec.dtype:
+                return InvalidInput(f"input `{spec.name}` is {array.dtype}, not {spec.dtype}", hint=takes, input=spec.name)
+            if array.ndim != len(spec.shape):
+                return InvalidInput(
+                    f"input `{spec.name}` has {array.ndim} dimensions, not {len(spec.shape)}", hint=takes, input=spec.name
+                )
+        return InvalidInput("the inputs do not fit the graph", hint=takes)
+
+
+def open_session(artifact: Artifact, plan: Plan, providers: Mapping[str, Provider], *, component: str = "model") -> Session:
+    """Open one component of an artifact as the plan says.
+
+    Raises:
+        CorruptArtifact: A file was altered since it was stored.
+        RunFailed: The runtime refused the graph.
+        ProviderUnavailable: The provider took not one node of the graph.
+        PlacementRefused: ``strict`` was asked for and part of the graph went elsewhere.
+    """
+    graph = artifact.variant(plan.variant).graphs[component]
+    prefix = graph.rpartition("/")[0]
+    integrity.check(artifact, [f.path for f in artifact.manifest.files if f.path == graph or f.path.startswith(f"{prefix}/")])
+    options = Options(threads=plan.threads, precision=plan.variant, extra=plan.options)
+    session = Session(providers[plan.provider].open(artifact.path(graph), options), plan)
+    _accept(session, plan)
+    return session
+
+
+def _accept(session: Session, plan: Plan) -> None:
+    placement = session.placement
+    elsewhere = ", ".join(placement.left_behind) or "nothing"
+    if placement.share == 0:
+        session.close()
+        raise ProviderUnavailable(
+            f"provider `{plan.provider}` took none of the graph's {sum(placement.nodes.values())} nodes",
+            hint=f"it left behind {elsewhere}; try --provider auto",
+            provider=plan.provider,
+        )
+    if plan.strict and placement.share < 1:
+        session.close()
+        raise PlacementRefused(
+            f"provider `{plan.provider}` took {placement.share:.0%} of the graph, and --strict asks for all of it",
+            hint=f"it left behind {elsewhere}; drop --strict to accept that",
+            provider=plan.provider,
+            share=placement.share,
+        )
