@@ -1,0 +1,78 @@
+"""The side that works: reads one job, speaks JSON lines on the real standard output, and ends when its parent does."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gpux.errors import GpuxError
+from gpux.events import Event, Progress
+
+Handler = Callable[[dict[str, Any], Progress], dict[str, Any]]
+_BEAT = 1.0
+
+
+def serve(handler: Handler) -> None:
+    """Run one job and end the process.
+
+    Args:
+        handler: Takes the job and a progress; returns the result. What it raises goes back as an error.
+    """
+    voice = _Voice()
+    job = json.loads(sys.stdin.buffer.readline())
+    _limit(job.pop("memory", None))
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=voice.beat, daemon=True).start()
+    try:
+        result = handler(job, voice.progress)
+        voice.say({"type": "result", "result": result})
+    except GpuxError as error:
+        voice.say({"type": "error", "kind": type(error).__name__, **{k: v for k, v in error.as_dict().items() if k != "type"}})
+    except BaseException as error:  # the parent must hear of anything, an exit or an interrupt included
+        import traceback
+
+        traceback.print_exc()
+        lines = str(error).strip().splitlines()
+        voice.say({"type": "error", "kind": type(error).__name__, "message": lines[0] if lines else ""})
+    sys.stderr.flush()
+    # Toolchains leave threads and exit hooks behind that can hang or crash after the work is done.
+    os._exit(0)
+
+
+class _Voice:
+    """The protocol's own file: libraries that print go to standard error."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stream = os.fdopen(os.dup(1), "wb", buffering=0)
+        os.dup2(2, 1)
+
+    def say(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            self._stream.write(json.dumps(message).encode() + b"\n")
+
+    def progress(self, event: Event) -> None:
+        self.say({"type": "progress", "stage": event.stage, "message": event.message, "done": event.done, "total": event.total})
+
+    def beat(self) -> None:
+        while True:
+            time.sleep(_BEAT)
+            self.say({"type": "beat", "processor": time.process_time()})
+
+
+def _follow_parent() -> None:
+    # The parent keeps standard input open while it lives, so the end of it means that the parent is gone.
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _limit(mebibytes: int | None) -> None:
+    if mebibytes and os.name == "posix":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))

@@ -1,0 +1,190 @@
+"""The side that asks: starts the process, passes progress on, and turns a death, a hang or a crash into one clear error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from gpux import errors, settings
+from gpux.events import Event, Progress, silent
+
+# Loads the gpux package from its own directory without putting that directory's neighbours (this environment's
+# site-packages) on the path of what may be another environment's interpreter.
+_BOOT = """
+import importlib, importlib.util, sys
+spec = importlib.util.spec_from_file_location("gpux", sys.argv[1], submodule_search_locations=[sys.argv[2]])
+sys.modules["gpux"] = package = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+importlib.import_module(sys.argv[3]).main()
+"""
+_PACKAGE = Path(__file__).resolve().parent.parent
+_TAIL = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a worker is stopped: seconds in all, seconds without any sign of work, MiB of address space."""
+
+    timeout: float
+    stall: float
+    memory: int | None
+
+
+def limits() -> Limits:
+    """The limits that the ``GPUX_WORKER_*`` settings ask for."""
+    return Limits(settings.worker_timeout(), settings.worker_stall(), settings.worker_memory())
+
+
+def run(
+    module: str,
+    job: Mapping[str, Any],
+    *,
+    python: Path | None = None,
+    progress: Progress = silent,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a job in a worker process and return its result.
+
+    Args:
+        module: The worker's module; its ``main`` calls :func:`gpux.worker.child.serve`.
+        job: JSON-able; passed on standard input, so that nothing of it shows in the process list.
+        python: The interpreter; this one when ``None``.
+        progress: Receives the worker's progress.
+        environment: Variables set for the worker on top of this process's.
+
+    Raises:
+        GpuxError: What the worker itself raised, as the same class.
+        WorkerFailed: It died, hung, ran out of memory or of time; the message says which.
+    """
+    bounds = limits()
+    with tempfile.TemporaryFile() as log:
+        process = _start(module, python or Path(sys.executable), environment or {}, log)
+        try:
+            return _converse(process, dict(job), bounds, progress, log)
+        finally:
+            _stop(process)
+
+
+def _start(module: str, python: Path, environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [str(python), "-X", "utf8", "-c", _BOOT, str(_PACKAGE / "__init__.py"), str(_PACKAGE), module]
+    variables = {**os.environ, **environment}
+    flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=variables,
+            start_new_session=os.name == "posix",
+            creationflags=flags,
+        )
+    except OSError as error:
+        raise errors.WorkerFailed(
+            f"the interpreter `{python}` cannot be started: {error.strerror or error}",
+            hint="check GPUX_EXPORTER_PYTHON, or unset it",
+            python=str(python),
+        ) from error
+
+
+def _converse(
+    process: subprocess.Popen[bytes], job: dict[str, Any], bounds: Limits, progress: Progress, log: IO[bytes]
+) -> dict[str, Any]:
+    assert process.stdin is not None  # noqa: S101 - for the type checker: Popen was given pipes
+    assert process.stdout is not None  # noqa: S101
+    messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    threading.Thread(target=_listen, args=(process.stdout, messages), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):  # it died at birth: reported below
+        process.stdin.write(json.dumps({**job, "memory": bounds.memory}).encode() + b"\n")
+        process.stdin.flush()
+    started = seen = time.monotonic()
+    processor = -1.0
+    while True:
+        try:
+            message = messages.get(timeout=1.0)
+        except queue.Empty:
+            message = {"type": "nothing"}
+        now = time.monotonic()
+        if message is None:
+            raise _death(process, log)
+        kind = message["type"]
+        if kind == "result":
+            result: dict[str, Any] = message["result"]
+            return result
+        if kind == "error":
+            raise _same(message, log)
+        if kind == "progress":
+            progress(Event(message["stage"], message["message"], message.get("done"), message.get("total")))
+        if kind == "progress" or (kind == "beat" and message["processor"] - processor > 0.05):
+            seen, processor = now, message.get("processor", processor)
+        if now - seen > bounds.stall:
+            raise _failed(f"it hung: no sign of work for {bounds.stall:g} seconds", "raise GPUX_WORKER_STALL if it was only slow", log)
+        if now - started > bounds.timeout:
+            raise _failed(f"it was stopped after {bounds.timeout:g} seconds", "raise GPUX_WORKER_TIMEOUT", log)
+
+
+def _listen(stream: IO[bytes], messages: queue.Queue[dict[str, Any] | None]) -> None:
+    for line in stream:
+        with contextlib.suppress(ValueError):
+            message = json.loads(line)
+            if isinstance(message, dict) and "type" in message:
+                messages.put(message)
+    messages.put(None)
+
+
+def _same(message: dict[str, Any], log: IO[bytes]) -> errors.GpuxError:
+    kind = getattr(errors, str(message.get("kind")), None)
+    if isinstance(kind, type) and issubclass(kind, errors.GpuxError):
+        return kind(message["message"], hint=message.get("hint"), **message.get("details", {}))
+    if message.get("kind") == "MemoryError":
+        return _failed("it ran out of memory", "close other programs, or raise GPUX_WORKER_MEMORY", log)
+    return _failed(f"{message.get('kind')}: {message['message']}", "run again with GPUX_LOG=debug for its full output", log)
+
+
+def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFailed:
+    try:
+        code = process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        return _failed("it closed its output and did not end", "run again", log)
+    if code == -getattr(signal, "SIGKILL", 9):
+        return _failed("it was killed, most likely for want of memory", "close other programs, or use a machine with more memory", log)
+    if code < 0:
+        return _failed(f"it crashed with {signal.Signals(-code).name}", "run again with GPUX_LOG=debug for its full output", log)
+    return _failed(f"it ended with code {code} and no answer", "run again with GPUX_LOG=debug for its full output", log)
+
+
+def _failed(why: str, hint: str, log: IO[bytes]) -> errors.WorkerFailed:
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - _TAIL))
+    output = log.read().decode("utf-8", "replace").strip()
+    if output and settings.log_level() == "debug":
+        sys.stderr.write(output + "\n")
+    return errors.WorkerFailed(f"the worker process failed: {why}", hint=hint, output=output)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with contextlib.suppress(OSError):
+                pipe.close() if pipe is process.stdin else None
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
