@@ -1,0 +1,1 @@
+"""Snapshot → graphs: which task and head, by which route, in a worker process, with probes and their references."""

@@ -1,0 +1,104 @@
+"""Which task a checkpoint answers and which head that needs, from what its files declare; never from its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpux.errors import UnsupportedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a task needs of a model class.
+
+    Attributes:
+        auto: The transformers auto class that builds it.
+        suffixes: Endings of class names in ``config.architectures`` that carry trained weights for it.
+        outputs: Graph outputs that the task reads, in the order of preference of their names.
+    """
+
+    auto: str
+    suffixes: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+# Tasks whose heads GPUX does not run yet, by the ending of the class: named in the error instead of guessed.
+_OTHERS = {
+    "ForMaskedLM": "fill-mask",
+    "ForPreTraining": "fill-mask",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+    "ForImageClassification": "image-classification",
+    "ForMultipleChoice": "multiple-choice",
+}
+
+
+def architecture(config: Mapping[str, Any]) -> str | None:
+    """The first class that the checkpoint was saved from, or ``None``."""
+    names = config.get("architectures")
+    return str(names[0]) if isinstance(names, list) and names else None
+
+
+def choose_task(
+    heads: Mapping[str, Head],
+    config: Mapping[str, Any],
+    *,
+    pipeline_tag: str | None,
+    embeds: bool,
+    requested: str | None,
+    name: str,
+) -> str:
+    """The task that a checkpoint answers.
+
+    Args:
+        heads: Every task of this version with its head.
+        config: The model's ``config.json``.
+        pipeline_tag: What the source says.
+        embeds: Whether the model has sentence-transformers modules.
+        requested: What the user asked for; must fit the checkpoint.
+        name: The model, for messages.
+
+    Raises:
+        UnsupportedModel: The checkpoint has no head that this version runs, or not the one asked for.
+    """
+    saved = architecture(config)
+    fitting = [task for task, head in heads.items() if saved is None or fits(head, saved)]
+    if requested:
+        if requested not in fitting:
+            raise UnsupportedModel(
+                f"`{name}` has no trained head for {requested}: it was saved from {saved}",
+                hint=f"this checkpoint answers {', '.join(fitting)}" if fitting else "pull a checkpoint that was trained for the task",
+                task=requested,
+                architecture=saved,
+            )
+        return requested
+    if pipeline_tag in fitting:
+        return str(pipeline_tag)
+    if embeds and "sentence-similarity" in fitting:
+        return "sentence-similarity"
+    trained = [task for task in fitting if saved and saved.endswith(tuple(s for s in heads[task].suffixes if s))]
+    if trained:
+        return trained[0]
+    other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
+    if other and other not in heads:
+        raise UnsupportedModel(
+            f"`{name}` answers {other}, which this version does not run",
+            hint=f"--task {' or --task '.join(fitting)} uses it without its head" if fitting else "see docs/models.md for the tasks that run",
+            task=other,
+            architecture=saved,
+        )
+    raise UnsupportedModel(
+        f"nothing in `{name}` says which task it answers" + ("" if saved else ": its config.json names no architecture"),
+        hint=f"say it with --task {'|'.join(heads)}",
+        architecture=saved,
+    )
+
+
+def fits(head: Head, saved: str) -> bool:
+    """Whether a class of that name carries the head's weights; an empty suffix stands for the bare encoder, which all do."""
+    return any(saved.endswith(suffix) for suffix in head.suffixes)

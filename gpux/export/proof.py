@@ -1,0 +1,133 @@
+"""How far a graph's outputs lie from the reference, and what that makes of it: pure arithmetic on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gpux.artifact import Certificate, OutputParity
+from gpux.errors import ProofFailed
+
+Arrays = Mapping[str, np.ndarray]
+
+EXACT, NEAR = 0.99999, 0.9995
+"""Smallest cosine of the classes ``exact`` and ``near`` (DESIGN.md, "Proof")."""
+
+BROKEN = 0.9
+"""Below this cosine a graph computes something else than the model, whatever its precision."""
+
+_TIE = 1e-3
+"""A reference margin below this share of the row's largest magnitude counts as a tie between two classes."""
+
+
+def compare(name: str, feeds: Sequence[Arrays], expected: Sequence[Arrays], actual: Sequence[Arrays], *, classes: bool) -> OutputParity:
+    """Compare one output over all probes.
+
+    Args:
+        name: The output.
+        feeds: The probes; where one has an ``attention_mask`` [batch, sequence] and the output those leading axes,
+            padded positions are left out, for nobody reads them.
+        expected: The reference's outputs, per probe.
+        actual: The graph's outputs, per probe.
+        classes: Whether the last axis holds class scores, whose largest entry must agree.
+
+    Raises:
+        ProofFailed: An output is missing, of another shape, or not finite where the reference is.
+    """
+    rows_expected, rows_actual = [], []
+    scale = 0.0
+    worst_rel = 0.0
+    for probe, want, got in zip(feeds, expected, actual, strict=True):
+        if name not in got:
+            raise ProofFailed(f"the graph has no output `{name}`", hint="the conversion is broken; try another --exporter", output=name)
+        a, b = _rows(probe, want[name]), _rows(probe, got[name])
+        if want[name].shape != got[name].shape:
+            raise ProofFailed(
+                f"output `{name}` has shape {_shape(got[name])}, the reference {_shape(want[name])}",
+                hint="the conversion fixed a dynamic dimension; try another --exporter",
+                output=name,
+            )
+        if not np.isfinite(b).all() and np.isfinite(a).all():
+            raise ProofFailed(
+                f"output `{name}` is not finite on a probe of {_shape(want[name])}, the reference is",
+                hint="the graph overflows; try another --variant",
+                output=name,
+            )
+        scale = float(np.abs(a).max(initial=0.0))
+        worst_rel = max(worst_rel, float(np.abs(a - b).max(initial=0.0)) / (scale or 1.0))
+        rows_expected.append(a)
+        rows_actual.append(b)
+    want_all, got_all = np.concatenate(rows_expected), np.concatenate(rows_actual)
+    return OutputParity(
+        name=name,
+        max_abs=float(np.abs(want_all - got_all).max(initial=0.0)),
+        max_rel=worst_rel,
+        min_cosine=_min_cosine(want_all, got_all),
+        top1=_top1(want_all, got_all) if classes and want_all.shape[-1] > 1 else None,
+    )
+
+
+def classify(outputs: Sequence[OutputParity]) -> str:
+    """``exact``, ``near`` or ``lossy``, by the worst output."""
+    cosine = min(output.min_cosine for output in outputs)
+    agrees = all(output.top1 in {None, 1.0} for output in outputs)
+    if cosine >= EXACT and agrees:
+        return "exact"
+    return "near" if cosine >= NEAR and agrees else "lossy"
+
+
+def accept(certificate: Certificate, *, variant: str, full_precision: bool) -> Certificate:
+    """The certificate, if it makes the variant fit to be stored.
+
+    A graph in full or half precision must be at least ``near``; a quantised one may be ``lossy``, and is then never
+    chosen by itself, but must still compute the same model.
+
+    Raises:
+        ProofFailed: It does not; the message says what differed and by how much.
+    """
+    worst = min(certificate.outputs, key=lambda output: output.min_cosine)
+    good = certificate.quality != "lossy" if full_precision else worst.min_cosine >= BROKEN
+    if good:
+        return certificate
+    top1 = "" if worst.top1 is None else f", top-1 agreement {worst.top1:.1%}"
+    raise ProofFailed(
+        f"the {variant} graph does not compute the model: output `{worst.name}` reaches cosine {worst.min_cosine:.6f} "
+        f"against {certificate.reference}, max difference {worst.max_abs:.3g}{top1}",
+        hint="nothing was stored; try another --exporter or --variant",
+        variant=variant,
+        output=worst.name,
+        min_cosine=worst.min_cosine,
+        max_abs=worst.max_abs,
+    )
+
+
+def _rows(feeds: Arrays, array: np.ndarray) -> np.ndarray:
+    values = array.astype(np.float64)
+    mask = feeds.get("attention_mask")
+    if mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
+        values = values[mask.astype(bool)]
+    return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+
+
+def _min_cosine(want: np.ndarray, got: np.ndarray) -> float:
+    if want.shape[-1] == 1:  # a single score has a sign, not a direction: compare the column as one vector
+        want, got = want.reshape(1, -1), got.reshape(1, -1)
+    dot = (want * got).sum(-1)
+    norms = np.linalg.norm(want, axis=-1) * np.linalg.norm(got, axis=-1)
+    both_zero = (np.abs(want).max(-1) == 0) & (np.abs(got).max(-1) == 0)
+    cosine = np.where(both_zero, 1.0, dot / np.where(norms == 0, 1.0, norms))
+    return float(min(1.0, cosine.min()))
+
+
+def _top1(want: np.ndarray, got: np.ndarray) -> float:
+    ordered = np.sort(want, axis=-1)
+    margin = ordered[:, -1] - ordered[:, -2]
+    clear = margin > _TIE * np.abs(want).max(-1)
+    if not clear.any():
+        return 1.0
+    return float((want.argmax(-1) == got.argmax(-1))[clear].mean())
+
+
+def _shape(array: np.ndarray) -> str:
+    return f"[{', '.join(map(str, array.shape))}]"

@@ -1,0 +1,244 @@
+"""Runs inside the worker: loads a checkpoint in PyTorch, saves its outputs on the probes, exports it to one ONNX graph.
+
+The graph comes from ``transformers.exporters`` (transformers ≥ 5.23, torch ≥ 2.13) with explicit dynamic shapes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir
+import torch
+import transformers
+from transformers.exporters import OnnxConfig, OnnxExporter
+
+from gpux.errors import UnsafeWeights, UnsupportedModel
+from gpux.events import Event, Progress
+from gpux.export import probes
+
+_EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
+_TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
+
+
+def run(
+    source: Path,
+    output: Path,
+    *,
+    auto: str,
+    outputs: tuple[str, ...],
+    references_only: bool,
+    allow_pickle: bool,
+    trust_remote_code: bool,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Export one encoder, or only compute its references.
+
+    Args:
+        source: The model's directory.
+        output: An empty directory for ``model.onnx``, ``probes.npz``, ``reference.npz`` and, where the source has none,
+            ``tokenizer.json``.
+        auto: The transformers auto class.
+        outputs: Names of the model's outputs to keep, those that exist.
+        references_only: Whether to leave the graph to another route.
+        allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
+        trust_remote_code: Whether the checkpoint's own code may run.
+        progress: Receives a line per step.
+
+    Returns:
+        JSON-able: ``outputs``, ``parameters``, ``versions``, ``seconds`` by step.
+
+    Raises:
+        UnsupportedModel: transformers does not know the architecture, the head has no weights, or the export fails.
+    """
+    torch.manual_seed(0)
+    clock = _Clock(progress)
+    tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
+    clock.step("loading the checkpoint")
+    model = _load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    settings = _input_settings(model, tokenizer)
+    clock.step("computing the reference outputs")
+    feeds = probes.text_probes(**settings)
+    references = [_reference(model, probe, outputs) for probe in feeds]
+    kept = [name for name in outputs if name in references[0]]
+    if not kept:
+        raise UnsupportedModel(
+            f"{type(model).__name__} returns none of {', '.join(outputs)}", hint="try another --task", architecture=type(model).__name__
+        )
+    probes.save(output / "probes.npz", feeds)
+    probes.save(output / "reference.npz", references)
+    if not references_only:
+        clock.step("exporting the graph")
+        program = _export(model, probes.traced(**settings), settings["maximum"])
+        clock.step("writing the graph")
+        _write(program, kept, output / "model.onnx")
+    return {
+        "outputs": kept,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "seconds": clock.finish(),
+    }
+
+
+class _Clock:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._seconds: dict[str, float] = {}
+        self._name, self._since = "loading the tokenizer", time.perf_counter()
+
+    def step(self, name: str) -> None:
+        self.finish()
+        self._name, self._since = name, time.perf_counter()
+        self._progress(Event("export", name))
+
+    def finish(self) -> dict[str, float]:
+        self._seconds[self._name] = time.perf_counter() - self._since
+        return self._seconds
+
+
+def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+    except Exception as error:  # noqa: BLE001 - whatever a checkpoint's files make transformers raise
+        raise UnsupportedModel(
+            f"its tokenizer cannot be loaded: {_first_line(error)}", hint="check the model's tokenizer files", path=source
+        ) from error
+    if not (source / "tokenizer.json").exists():
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise UnsupportedModel(
+                f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
+                hint="ask the model's authors for a tokenizer.json",
+                tokenizer=type(tokenizer).__name__,
+            )
+        backend.save(str(output / "tokenizer.json"))
+    return tokenizer
+
+
+def _load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool) -> Any:
+    try:
+        model, report = getattr(transformers, auto).from_pretrained(
+            source,
+            dtype=torch.float32,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=None if allow_pickle else True,
+            output_loading_info=True,
+        )
+    except OSError as error:
+        if "safetensors" in str(error) and not allow_pickle:
+            raise UnsafeWeights(
+                "the weights are pickled, which can run code when they are loaded",
+                hint="use a revision with safetensors, or pass --allow-pickle if you trust the authors",
+                path=source,
+            ) from error
+        raise UnsupportedModel(f"the checkpoint cannot be loaded: {_first_line(error)}", hint="gpux pull --force", path=source) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - see _tokenizer
+        raise UnsupportedModel(
+            f"transformers {version('transformers')} cannot load it: {_first_line(error)}",
+            hint="gpux exporter install transformers gets the newest toolchain",
+            path=source,
+        ) from error
+    # An encoder's pooler may be missing, for nobody reads it; any other missing weight would be random numbers.
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise UnsupportedModel(
+            f"the checkpoint lacks weights of {type(model).__name__}: {', '.join(missing[:3])}"
+            + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),
+            hint="they would be random; pull a checkpoint that was trained for this task, or choose another --task",
+            architecture=type(model).__name__,
+        )
+    model.config.use_cache = False
+    return model.eval()
+
+
+def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
+    takes = inspect.signature(model.forward).parameters
+    config = model.config
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    pad = next((p for p in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)) if p is not None), 0)
+    # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
+    offset = pad + 1 if any(hasattr(m, "create_position_ids_from_input_ids") for m in model.modules()) else 0
+    return {
+        "inputs": [name for name in _TEXT_INPUTS if name in takes and name in {*tokenizer.model_input_names, "input_ids"}],
+        "vocabulary": int(config.vocab_size),
+        "pad": int(pad),
+        "maximum": int(positions) - offset,
+        "types": int(getattr(config, "type_vocab_size", 1) or 1),
+    }
+
+
+def _reference(model: Any, feeds: probes.Feeds, outputs: tuple[str, ...]) -> probes.Feeds:
+    with torch.inference_mode():
+        result = model(**{name: torch.from_numpy(array) for name, array in feeds.items()})
+    return {name: result[name].numpy().astype(np.float32) for name in outputs if result.get(name) is not None}
+
+
+def _export(model: Any, feeds: probes.Feeds, maximum: int) -> onnx_ir.Model:
+    tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
+    named = {0: torch.export.Dim("batch", min=1, max=65535), 1: torch.export.Dim("sequence", min=1, max=maximum)}
+    free = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
+    failure: Exception | None = None
+    # Some architectures put guards on their lengths that named dimensions cannot meet; the proof, at other shapes than
+    # the traced one, decides whether what the free dimensions became is right.
+    for axes in (named, free):
+        config = OnnxConfig(dynamic=True, dynamic_shapes=dict.fromkeys(tensors, axes))
+        try:
+            return OnnxExporter().export(model, tensors, config=config).program
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - torch.export raises what the model's own code raises
+            failure = error
+    raise UnsupportedModel(
+        f"{type(model).__name__} cannot be exported: {_first_line(failure)}",
+        hint="see docs/models.md for the families that are known to work",
+        architecture=type(model).__name__,
+    ) from failure
+
+
+def _write(program: onnx_ir.Model, outputs: list[str], path: Path) -> None:
+    graph = program.graph
+    kept = {value.name: value for value in graph.outputs}
+    graph.outputs[:] = [kept[name] for name in outputs]
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+    RemoveUnusedNodesPass()(program)
+    _name_dimensions(program)
+    _strip(program)
+    size = sum(value.const_value.nbytes for value in graph.initializers.values() if value.const_value is not None)
+    onnx_ir.save(program, path, external_data=f"{path.name}.data" if size > _EXTERNAL_ABOVE else None)
+
+
+def _name_dimensions(program: onnx_ir.Model) -> None:
+    first = program.graph.inputs[0].shape
+    names = {str(dim): name for dim, name in zip(first or (), ("batch", "sequence"), strict=False)}
+    # A mask can keep a batch symbol of its own through the export; the proof's batches show that both are one.
+    for value in program.graph.inputs:
+        names.update({str(d): n for d, n in zip(value.shape or (), ("batch", "sequence"), strict=False) if not isinstance(d, int)})
+    values = [*program.graph.inputs, *(v for node in program.graph.all_nodes() for v in node.outputs)]
+    for value in values:
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape([d if isinstance(d, int) else names.get(str(d), str(d)) for d in value.shape])
+
+
+def _strip(program: onnx_ir.Model) -> None:
+    # The exporter notes source lines of this machine at every node: private, and a third of a small graph's size.
+    program.metadata_props.clear()
+    program.graph.metadata_props.clear()
+    for node in program.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*program.graph.inputs, *program.graph.initializers.values()):
+        value.metadata_props.clear()
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:300]
