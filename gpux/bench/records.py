@@ -1,0 +1,85 @@
+"""JSON → frozen dataclasses by their type hints, strictly: a missing, unknown or ill-typed field is named."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Record = TypeVar("Record")
+
+
+class Mismatch(Exception):
+    """A value that is not what its field holds; the message names the field."""
+
+
+def decode(kind: type[Record], raw: Any, where: str = "") -> Record:
+    """Build a dataclass from what ``json.loads`` gave for ``dataclasses.asdict`` of it.
+
+    Raises:
+        Mismatch: A field is missing, unknown, or of another type; numbers must be finite.
+    """
+    if not isinstance(raw, dict):
+        raise Mismatch(f"`{where or kind.__name__}` is no object")
+    assert is_dataclass(kind)  # noqa: S101 - a mistake of ours, never of a file
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]
+    for name in raw:
+        if name not in names:
+            raise Mismatch(f"`{_join(where, name)}` is unknown")
+    for name in names:
+        if name not in raw:
+            raise Mismatch(f"`{_join(where, name)}` is missing")
+    return kind(**{name: _value(hints[name], raw[name], _join(where, name)) for name in names})
+
+
+def _value(hint: Any, raw: Any, where: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return raw
+    if origin in (Union, types.UnionType):
+        wanted = next(argument for argument in arguments if argument is not type(None))
+        return None if raw is None else _value(wanted, raw, where)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return decode(hint, raw, where)
+    value: Any = None
+    if origin is tuple and isinstance(raw, list):
+        value = tuple(_value(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(raw))
+    elif origin is dict and isinstance(raw, dict):
+        value = {key: _value(arguments[1], item, _join(where, key)) for key, item in raw.items()}
+    elif hint in _PLAIN:
+        value = _PLAIN[hint](raw)
+    if value is None:
+        raise Mismatch(f"`{where}` is {_short(raw)}, not {_name(hint)}")
+    return value
+
+
+def _number(raw: Any) -> float | None:
+    ok = isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw)
+    return float(raw) if ok else None
+
+
+_PLAIN: dict[Any, Callable[[Any], Any]] = {
+    float: _number,
+    int: lambda raw: raw if isinstance(raw, int) and not isinstance(raw, bool) else None,
+    str: lambda raw: raw if isinstance(raw, str) else None,
+    bool: lambda raw: raw if isinstance(raw, bool) else None,
+}
+
+
+def _name(hint: Any) -> str:
+    origin = get_origin(hint)
+    return {float: "a finite number", int: "a whole number", str: "a text", bool: "true or false"}.get(
+        hint
+    ) or ("a list" if origin is tuple else "an object")
+
+
+def _short(raw: Any) -> str:
+    text = repr(raw)
+    return f"`{text if len(text) <= 40 else text[:37] + '…'}`"
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
