@@ -1,0 +1,160 @@
+"""The report: exact round trip, strict reading, atomic writing."""
+
+import dataclasses
+import json
+import os
+import stat
+import threading
+
+import pytest
+from bench_subject import Sleeper
+from gpux.bench import benchmark
+from gpux.bench.measure import Samples, Series
+from gpux.bench.report import Report, read
+from gpux.errors import InvalidInput, StoreUnwritable
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.fixture(scope="module")
+def report():
+    return benchmark(Sleeper(0.003, 0.0), ["a text", "ein Wörtchen 🐈"], runs=20, warmup=3, top_k=2)
+
+
+def test_json_gives_back_an_equal_report(report):
+    assert Report.from_json(report.to_json()) == report
+    assert Report.from_json(report.to_json().encode()) == report
+
+
+def test_an_interrupted_report_makes_the_round_trip_too():
+    cut = benchmark(Sleeper(None), "x")
+    assert Report.from_json(cut.to_json()) == cut
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.tuples(FINITE, FINITE, FINITE), max_size=20))
+def test_every_finite_number_survives_to_the_last_bit(rows):
+    base = benchmark(Sleeper(0.0), "x", runs=1, warmup=0)
+    start, seconds, infer = ([row[column] for row in rows] for column in range(3))
+    series = Series(tuple(start), tuple(seconds), {"infer": tuple(infer)})
+    changed = dataclasses.replace(base, samples=Samples({}, series, series, series))
+    assert Report.from_json(changed.to_json()) == changed
+
+
+def _raw(report):
+    return json.loads(report.to_json())
+
+
+def _set(raw, path, value):
+    *way, last = path
+    for name in way:
+        raw = raw[name]
+    raw[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("identity", "threads"), "two", "identity.threads"),
+        (("identity", "threads"), True, "identity.threads"),
+        (("identity", "machine", "cores"), None, "identity.machine.cores"),
+        (("identity", "nodes", "CPUExecutionProvider"), 1.5, "identity.nodes.CPUExecutionProvider"),
+        (("samples", "steady", "seconds", 3), None, "samples.steady.seconds[3]"),
+        (("samples", "steady", "seconds", 3), float("nan"), "NaN"),
+        (("samples", "steady", "seconds"), [1.0], "samples.steady"),
+        (("samples", "steady"), [], "samples.steady"),
+        (("summaries", "steady", "p99"), float("inf"), "Infinity"),
+        (("cautions",), {}, "cautions"),
+        (("surprise",), 1, "surprise"),
+        (("schema",), 2, "schema 2"),
+        (("schema",), "1", "schema"),
+        (("kind",), "something else", "kind"),
+    ],
+)
+def test_a_damaged_or_foreign_report_is_refused_and_the_field_named(report, path, value, named):
+    raw = _raw(report)
+    _set(raw, path, value)
+    with pytest.raises(InvalidInput) as caught:
+        Report.from_json(json.dumps(raw))
+    assert named in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_newer_schema_says_to_upgrade(report):
+    with pytest.raises(InvalidInput) as caught:
+        Report.from_json(json.dumps({**_raw(report), "schema": 2}))
+    assert "upgrade" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "section", ["identity", "settings", "samples", "summaries", "cautions", "interrupted"]
+)
+def test_a_missing_section_is_named(report, section):
+    raw = _raw(report)
+    del raw[section]
+    with pytest.raises(InvalidInput, match=section):
+        Report.from_json(json.dumps(raw))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "1", b"\xff\xfe\x00", "[" * 100_000, '{"a": 1e999}'])
+def test_what_is_no_report_is_refused(text):
+    with pytest.raises(InvalidInput):
+        Report.from_json(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | FINITE | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_any_json_at_all_is_refused_in_words(value):
+    with pytest.raises(InvalidInput):
+        Report.from_json(json.dumps(value))
+
+
+def test_save_and_read(report, tmp_path):
+    path = tmp_path / "bench.json"
+    report.save(path)
+    assert read(path) == report
+    assert [file.name for file in tmp_path.iterdir()] == ["bench.json"]
+
+
+def test_saving_replaces_an_old_file_through_a_link(report, tmp_path):
+    path, link = tmp_path / "real.json", tmp_path / "link.json"
+    path.write_text("old")
+    link.symlink_to(path)
+    report.save(link)
+    assert link.is_symlink()
+    assert read(path) == report
+
+
+def test_a_pipe_takes_the_report_and_stays_a_pipe(report, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    texts = []
+    reader = threading.Thread(target=lambda: texts.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    report.save(pipe)
+    reader.join(10)
+    assert Report.from_json(texts[0]) == report
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["missing/bench.json", "a_directory", "x" * 300, "/dev/full"])
+def test_a_report_that_cannot_be_written_says_so_and_leaves_nothing(report, tmp_path, name):
+    (tmp_path / "a_directory").mkdir()
+    with pytest.raises(StoreUnwritable) as caught:
+        report.save(tmp_path / name)
+    assert caught.value.hint
+    assert [file.name for file in tmp_path.iterdir()] == ["a_directory"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InvalidInput, match=r"nowhere\.json"):
+        read(tmp_path / "nowhere.json")
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(InvalidInput, match=r"other\.json"):
+        read(tmp_path / "other.json")
