@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpux.bench.subject import Subject
 
-NANO = 1e-9
+NANO = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,6 @@ def _run(model: Subject, inputs: Any, parameters: Mapping[str, Any], recorder: _
     finally:
         if collecting:
             gc.enable()
-    recorder.start.append((start - recorder.begin) * NANO)
-    recorder.seconds.append((end - start) * NANO)
+    recorder.start.append((start - recorder.begin) / NANO)
+    recorder.seconds.append((end - start) / NANO)
     recorder.stages.append(stages)

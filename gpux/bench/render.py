@@ -94,6 +94,8 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 
 def duration(seconds: float) -> str:
     """Seconds in the largest unit that leaves a whole part, with four significant digits."""
+    if seconds == 0:
+        return "0 s"
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), _UNITS[-1])
     value = seconds / size
     digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3

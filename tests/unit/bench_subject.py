@@ -27,7 +27,7 @@ class Sleeper:
             reference="pytorch fp32",
             provider="cpu",
             runtime="onnxruntime 1.31.1",
-            probes=("1×8",),
+            probes=("1x8",),
             outputs=(OutputParity("y", 1e-6, 1e-5, 0.99999999),),
         )
         manifest = Manifest(

@@ -6,10 +6,11 @@ import hashlib
 import numpy as np
 import pytest
 from bench_subject import Sleeper
-from gpux.bench import benchmark, identity
-from gpux.errors import InvalidInput, InvalidSetting, RunFailed
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gpux.bench import benchmark, identity
+from gpux.errors import InvalidInput, InvalidSetting, RunFailed
 
 
 def test_first_warmup_and_steady_runs_are_kept_apart():

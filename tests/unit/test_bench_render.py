@@ -6,6 +6,7 @@ import json
 
 import pytest
 from bench_subject import Sleeper
+
 from gpux.bench import benchmark, render
 from gpux.bench.report import Report
 from gpux.errors import InvalidSetting
@@ -80,7 +81,7 @@ def test_an_unknown_format_names_the_known_ones(report):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.0, "0.000 ns"),
+        (0.0, "0 s"),
         (1.5e-8, "15.00 ns"),
         (2e-4, "200.0 µs"),
         (0.0109, "10.90 ms"),

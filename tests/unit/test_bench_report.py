@@ -8,12 +8,13 @@ import threading
 
 import pytest
 from bench_subject import Sleeper
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gpux.bench import benchmark
 from gpux.bench.measure import Samples, Series
 from gpux.bench.report import Report, read
 from gpux.errors import InvalidInput, StoreUnwritable
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,11 @@ import statistics
 
 import numpy as np
 import pytest
-from gpux.bench import stats
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
+
+from gpux.bench import stats
 
 VALUES = st.lists(st.floats(-1e9, 1e9, allow_nan=False), min_size=1, max_size=60)
 TIMES = st.lists(st.floats(1e-6, 1e3), min_size=2, max_size=60)
