@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from time import perf_counter
 from typing import Any, ClassVar
 
 from gpux.artifact import Artifact
+from gpux.errors import InvalidInput
+from gpux.head import Head
 from gpux.session import Session
 
 STAGES = ("preprocess", "infer", "postprocess")
@@ -46,10 +49,14 @@ class Pipeline(ABC):
     ``TaskPipeline``; see :func:`gpux.tasks.find`.
 
     Attributes:
+        head: What the task needs of a checkpoint.
         parameters: Names of the keyword arguments that :meth:`answer` takes.
+        window: Items that :meth:`stream` holds at once.
     """
 
+    head: ClassVar[Head]
     parameters: ClassVar[tuple[str, ...]] = ()
+    window: ClassVar[int] = 2048
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         self.artifact = artifact
@@ -60,12 +67,16 @@ class Pipeline(ABC):
         """Whether ``inputs`` is one item rather than a list of them."""
 
     @abstractmethod
-    def answer(self, items: Sequence[Any], clock: Clock, /, **parameters: Any) -> list[Any]:
+    def answer(self, items: Sequence[Any], clock: Clock, /, *_: Any, **parameters: Any) -> list[Any]:
         """One answer per item, in order, shaped as the transformers pipeline of this task shapes it.
 
         Raises:
             InvalidInput: An item or a parameter that the task cannot take.
         """
+
+    def answer_alone(self, item: Any, clock: Clock, /, **parameters: Any) -> Any:
+        """The answer to one item given by itself; some transformers pipelines shape it differently."""
+        return self.answer([item], clock, **parameters)[0]
 
     @abstractmethod
     def parse(self, text: str) -> Any:
@@ -79,15 +90,40 @@ class Pipeline(ABC):
     def samples(self) -> list[Any]:
         """Realistic items for a benchmark that was given none."""
 
-    def stream(self, items: Iterable[Any], /, *, window: int = 2048, **parameters: Any) -> Iterator[Any]:
-        """Answers for any number of items, holding at most ``window`` of them."""
-        batch: list[Any] = []
-        for item in items:
-            batch.append(item)
-            if len(batch) == window:
-                yield from self.answer(batch, Clock(), **parameters)
-                batch = []
-        if batch:
+    def stream(
+        self, items: Iterable[Any], /, *, window: int | None = None, **parameters: Any
+    ) -> Iterator[Any]:
+        """Answers for any number of items, holding at most ``window`` of them.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take.
+        """
+        self.check(parameters)
+        size = self.window if window is None else window
+        if not isinstance(size, int) or size < 1:
+            raise InvalidInput(f"`window` is {window!r}", hint="give a whole number from 1", window=window)
+        if self.is_item(items):
+            raise InvalidInput(
+                f"a stream takes items one after the other, not one {type(items).__name__}",
+                hint="put it in a list",
+            )
+        return self._stream(iter(items), size, parameters)
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Make sure that every parameter is one of :attr:`parameters`.
+
+        Raises:
+            InvalidInput: One is not.
+        """
+        for name in parameters:
+            if name not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise InvalidInput(
+                    f"this task takes no parameter `{name}`", hint=f"it takes {known}", parameter=name
+                )
+
+    def _stream(self, items: Iterator[Any], window: int, parameters: Mapping[str, Any]) -> Iterator[Any]:
+        while batch := list(islice(items, window)):
             yield from self.answer(batch, Clock(), **parameters)
 
     def describe(self) -> Mapping[str, Any]:

@@ -1,0 +1,213 @@
+"""Texts to sentence embeddings, as sentence-transformers' ``encode`` makes them; shared by the two tasks that embed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gpux.artifact import Artifact
+from gpux.errors import InvalidInput
+from gpux.head import Head
+from gpux.session import Session
+from gpux.tasks import layers, limits, pooling, sentence_modules, texts
+from gpux.tasks.pipeline import Clock, Pipeline
+from gpux.tasks.text_graph import TextGraph
+from gpux.tensors import TensorSpec
+
+_TOKEN_OUTPUTS = ("last_hidden_state", "token_embeddings")
+_SENTENCE_OUTPUT = "sentence_embedding"
+
+
+class EmbeddingPipeline(Pipeline):
+    """A session whose graph gives token vectors, or whole sentence vectors, with the modules that follow.
+
+    Raises:
+        UnsupportedModel: The graph's inputs or the model's modules are none that GPUX knows.
+        CorruptArtifact: A file of the model cannot be read.
+    """
+
+    # Every checkpoint has an encoder, so any class of model carries its weights.
+    head: ClassVar[Head] = Head(
+        auto="AutoModel",
+        suffixes=("Model", ""),
+        outputs=("last_hidden_state",),
+        aliases={"token_embeddings": "last_hidden_state"},
+    )
+
+    def __init__(self, artifact: Artifact, session: Session) -> None:
+        super().__init__(artifact, session)
+        self._output = _output(artifact, session)
+        self._lower = limits.sentence_settings(artifact).get("do_lower_case", False)
+        self._graph = TextGraph(
+            artifact, session, max_length=limits.sentence_limit(artifact), lower=self._lower
+        )
+        self._settings = artifact.read_json("config_sentence_transformers.json")
+        # A graph that ends in sentence vectors has the modules inside.
+        ready = len(self._output.shape) == 2
+        self._modules = sentence_modules.SentenceModules() if ready else sentence_modules.read(artifact)
+
+    @cached_property
+    def dimension(self) -> int:
+        """Size of an embedding before any truncation."""
+        if self._modules.dimension is not None:
+            return self._modules.dimension
+        hidden = self._output.shape[-1]
+        if not isinstance(hidden, int):
+            hidden = self.session_dimension()
+        return hidden if len(self._output.shape) == 2 else hidden * len(self._modules.modes)
+
+    def session_dimension(self) -> int:
+        """Size of the graph's vectors, found by running it where its own types do not tell."""
+        batch = next(self._graph.run([""], Clock(), [self._output.name]))
+        return int(batch.outputs[self._output.name].shape[-1])
+
+    def encode(
+        self,
+        inputs: str | Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+    ) -> np.ndarray:
+        """Embeddings of one text or of a list, in order; the arguments are those of :meth:`embed`.
+
+        Returns:
+            float32 [dimensions] for one text, [texts, dimensions] for a list.
+        """
+        one = texts.is_item(inputs)
+        vectors = self.embed(
+            [inputs] if one else list(inputs),
+            Clock(),
+            prompt_name=prompt_name,
+            prompt=prompt,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+        )
+        return vectors[0] if one else vectors
+
+    def embed(
+        self,
+        items: Sequence[Any],
+        clock: Clock,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+    ) -> np.ndarray:
+        """Embeddings of a list of texts.
+
+        Args:
+            items: The texts.
+            clock: Where the time goes.
+            prompt_name: A prompt of ``config_sentence_transformers.json``; its default prompt when ``None``.
+            prompt: A text put before every text; wins over ``prompt_name``.
+            normalize: ``True`` scales to unit length after truncation, ``False`` leaves out the model's own scaling,
+                ``None`` does what the model's modules say.
+            truncate_dim: Keep only so many leading dimensions, cut after the modules; the model's own when ``None``.
+
+        Returns:
+            float32 [texts, dimensions].
+
+        Raises:
+            InvalidInput: A text is none, the prompt is unknown, or ``truncate_dim`` is out of range.
+            RunFailed: The runtime failed.
+        """
+        keep = self._keep(truncate_dim)
+        prefix = self._prompt(prompt_name, prompt)
+        checked = [prefix + texts.checked(item, position=i) for i, item in enumerate(items)]
+        vectors = np.empty((len(checked), keep), dtype=np.float32)
+        skip = (
+            self._graph.tokenizer.prompt_length(prefix) if prefix and not self._modules.include_prompt else 0
+        )
+        name = self._output.name
+        for batch in self._graph.run(checked, clock, [name]):
+            pooled = self._pool(batch.outputs[name], batch.spans, skip)
+            for kind, step in self._modules.steps:
+                if kind != "Normalize" or normalize is not False:
+                    pooled = step(pooled)
+            pooled = pooled[:, :keep]
+            vectors[batch.rows] = layers.unit(pooled) if normalize else pooled
+        return vectors
+
+    def describe(self) -> Mapping[str, Any]:
+        """Pooling, scaling, maximum length and prompts."""
+        return {
+            "dimension": self.dimension,
+            "max_length": self._graph.tokenizer.max_length,
+            "pooling": "in the graph" if len(self._output.shape) == 2 else " + ".join(self._modules.modes),
+            "normalize": self._modules.normalizes,
+            "prompts": dict(self._settings.get("prompts") or {}),
+        }
+
+    def parse(self, text: str) -> str:
+        """The line itself."""
+        return text
+
+    def is_item(self, inputs: Any) -> bool:
+        """A text is one item; a list of texts is not."""
+        return texts.is_item(inputs)
+
+    def samples(self) -> list[Any]:
+        """Eight texts of 1 to 30 words: queries, reviews and prose in three languages."""
+        return list(texts.SAMPLES)
+
+    def _pool(self, outputs: np.ndarray, spans: Sequence[tuple[int, int]], skip: int) -> np.ndarray:
+        outputs = outputs.astype(np.float32, copy=False)
+        if outputs.ndim == 2:
+            return outputs[: len(spans)]
+        modes = self._modules.modes
+        return np.stack(
+            [
+                pooling.pool(outputs[row, start:stop], modes, skip=skip)
+                for row, (start, stop) in enumerate(spans)
+            ]
+        )
+
+    def _prompt(self, name: str | None, prompt: str | None) -> str:
+        if prompt is not None:
+            return texts.checked(prompt, position=0)
+        known = self._settings.get("prompts") or {}
+        if name is None:
+            return known.get(self._settings.get("default_prompt_name")) or ""
+        if name not in known:
+            raise InvalidInput(
+                f"`{self.artifact.reference}` has no prompt `{name}`",
+                hint=f"its prompts are {', '.join(known)}"
+                if known
+                else "it has none; give the text itself as prompt",
+                prompt_name=name,
+            )
+        return known[name] or ""
+
+    def _keep(self, truncate_dim: int | None) -> int:
+        if truncate_dim is None:
+            own = self._settings.get("truncate_dim")
+            return self.dimension if own is None else min(own, self.dimension)
+        if (
+            not isinstance(truncate_dim, int)
+            or isinstance(truncate_dim, bool)
+            or not 0 < truncate_dim <= self.dimension
+        ):
+            raise InvalidInput(
+                f"`truncate_dim` is {truncate_dim!r}",
+                hint=f"give a whole number from 1 to {self.dimension}",
+                truncate_dim=truncate_dim,
+            )
+        return truncate_dim
+
+
+def _output(artifact: Artifact, session: Session) -> TensorSpec:
+    """The output to embed with: token vectors by name, else sentence vectors, else the first of rank three."""
+    named = {spec.name: spec for spec in session.outputs}
+    for name in (*_TOKEN_OUTPUTS, _SENTENCE_OUTPUT):
+        if name in named:
+            return named[name]
+    for spec in session.outputs:
+        if len(spec.shape) == 3:
+            return spec
+    raise layers.unsupported(artifact, f"no output of token or sentence vectors among `{'`, `'.join(named)}`")

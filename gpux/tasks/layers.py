@@ -1,0 +1,133 @@
+"""The layers that may follow pooling in a sentence-transformers model: Normalize, Dense, LayerNorm, in numpy.
+
+Source: https://github.com/huggingface/sentence-transformers/tree/v6.2.0/sentence_transformers/base/modules
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from gpux.artifact import Artifact, corrupt
+from gpux.errors import UnsupportedModel
+from gpux.tasks import safetensors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Floats: TypeAlias = "NDArray[np.float32]"
+Layer: TypeAlias = Callable[["Floats"], "Floats"]
+"""float32 [texts, dimensions] → float32 [texts, other dimensions]."""
+
+
+def read(artifact: Artifact, kind: str, path: str) -> tuple[Layer, int | None]:
+    """A layer of :data:`KINDS` from its directory, and the size of its vectors where it changes that.
+
+    Raises:
+        UnsupportedModel: It asks for something that GPUX does not compute.
+        CorruptArtifact: Its files cannot be read.
+    """
+    return _READERS[kind](artifact, path, artifact.read_json(f"{path}/config.json"))
+
+
+def unit(vectors: Floats) -> Floats:
+    """Vectors scaled to length one; zeros stay zeros. Same floor as ``torch.nn.functional.normalize``."""
+    lengths = np.sqrt(np.einsum("...d,...d->...", vectors, vectors))
+    scaled: Floats = vectors / np.maximum(lengths, 1e-12)[..., None]
+    return scaled
+
+
+def unsupported(artifact: Artifact, what: str) -> UnsupportedModel:
+    """The error for a part of a model that GPUX does not compute."""
+    return UnsupportedModel(
+        f"`{artifact.reference}` has {what}, which GPUX does not compute",
+        hint="the graph itself still runs: model.session.run({...})",
+        reference=artifact.reference,
+    )
+
+
+def _normalize(artifact: Artifact, _: str, config: Mapping[str, Any]) -> tuple[Layer, None]:
+    _only_sentences(artifact, "Normalize", config)
+    return unit, None
+
+
+def _dense(artifact: Artifact, path: str, config: Mapping[str, Any]) -> tuple[Layer, int]:
+    _only_sentences(artifact, "Dense", config)
+    name = config.get("activation_function", "torch.nn.modules.activation.Tanh")
+    activation = _ACTIVATIONS.get(name.rpartition(".")[2]) if name.startswith("torch.") else None
+    if activation is None:
+        raise unsupported(artifact, f"activation `{name}` in module `{path}`")
+    tensors = _weights(artifact, path, ("linear.weight",))
+    weight, bias = tensors["linear.weight"].T, tensors.get("linear.bias", np.float32(0))
+    residual = tensors["residual.weight"].T if "residual.weight" in tensors else None
+
+    def layer(vectors: Floats) -> Floats:
+        projected: Floats = activation(vectors @ weight + bias)
+        if not config.get("use_residual"):
+            return projected
+        return projected + (vectors if residual is None else vectors @ residual)
+
+    return layer, weight.shape[1]
+
+
+def _layer_norm(artifact: Artifact, path: str, _: Mapping[str, Any]) -> tuple[Layer, None]:
+    tensors = _weights(artifact, path, ("norm.weight", "norm.bias"))
+
+    def layer(vectors: Floats) -> Floats:
+        centred = vectors - vectors.mean(axis=-1, keepdims=True)
+        scale = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(1e-5))
+        scaled: Floats = centred / scale * tensors["norm.weight"] + tensors["norm.bias"]
+        return scaled
+
+    return layer, None
+
+
+def _weights(artifact: Artifact, path: str, names: tuple[str, ...]) -> dict[str, Floats]:
+    relative = f"{path}/model.safetensors"
+    if not any(file.path == relative for file in artifact.manifest.files):
+        raise unsupported(artifact, f"module `{path}` without `model.safetensors`")
+    try:
+        tensors = safetensors.read(artifact.path(relative))
+    except (OSError, ValueError) as error:
+        raise corrupt(artifact, f"`{relative}` cannot be read ({error})") from error
+    for name in names:
+        if name not in tensors:
+            raise corrupt(artifact, f"`{relative}` has no tensor `{name}`")
+    return tensors
+
+
+def _only_sentences(artifact: Artifact, kind: str, config: Mapping[str, Any]) -> None:
+    for key in ("module_input_name", "module_output_name"):
+        if config.get(key) not in {None, "sentence_embedding"}:
+            raise unsupported(artifact, f"a {kind} module that works on `{config[key]}`")
+
+
+def _gelu(x: Floats) -> Floats:
+    erf = np.vectorize(math.erf, otypes=[np.float32])(x / math.sqrt(2))
+    curve: Floats = 0.5 * x * (1 + erf)
+    return curve
+
+
+def _sigmoid(x: Floats) -> Floats:
+    half: Floats = 0.5 * (1 + np.tanh(0.5 * x))
+    return half
+
+
+_ACTIVATIONS: dict[str, Layer] = {
+    "Identity": lambda x: x,
+    "Tanh": np.tanh,
+    "ReLU": lambda x: np.maximum(x, 0),
+    "GELU": _gelu,
+    "Sigmoid": _sigmoid,
+    "SiLU": lambda x: x * _sigmoid(x),
+}
+_READERS: dict[str, Callable[[Artifact, str, Mapping[str, Any]], tuple[Layer, int | None]]] = {
+    "Normalize": _normalize,
+    "Dense": _dense,
+    "LayerNorm": _layer_norm,
+}
+KINDS = frozenset(_READERS)
+"""The layers that can be read."""

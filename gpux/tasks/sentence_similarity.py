@@ -1,0 +1,124 @@
+"""``sentence-similarity``: embeddings of texts, and similarities of a source sentence to others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gpux.errors import InvalidInput
+from gpux.tasks import layers, texts
+from gpux.tasks.embedding import EmbeddingPipeline
+from gpux.tasks.pipeline import Clock, Table
+
+_KEYS = ("source_sentence", "sentences")
+
+
+class TaskPipeline(EmbeddingPipeline):
+    """A text gives its embedding; ``{"source_sentence", "sentences"}``, the item of the Hub's API, gives similarities."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("prompt_name", "prompt", "normalize", "truncate_dim")
+
+    def answer(self, items: Sequence[Any], clock: Clock, /, **parameters: Any) -> list[Any]:
+        """One answer per item.
+
+        Args:
+            items: Texts, or mappings of ``source_sentence`` (a text) and ``sentences`` (a list of texts).
+            clock: Where the time goes.
+            **parameters: As in :meth:`gpux.tasks.embedding.EmbeddingPipeline.embed`.
+
+        Returns:
+            Per text a float32 [dimensions]; per mapping a list of floats, one per sentence: the similarity that the
+            model's ``config_sentence_transformers.json`` names, cosine by default.
+
+        Raises:
+            InvalidInput: An item is neither, or a parameter is out of range.
+        """
+        flat: list[Any] = []
+        counts: list[int | None] = []
+        for position, item in enumerate(items):
+            if isinstance(item, Mapping):
+                source, sentences = _comparison(item, position)
+                flat += [source, *sentences]
+                counts.append(len(sentences))
+            else:
+                flat.append(texts.checked(item, position=position))
+                counts.append(None)
+        vectors = self.embed(flat, clock, **parameters)
+        similarity = _SIMILARITIES.get(
+            self._settings.get("similarity_fn_name") or "", _SIMILARITIES["cosine"]
+        )
+        answers: list[Any] = []
+        start = 0
+        for count in counts:
+            if count is None:
+                answers.append(vectors[start])
+                start += 1
+            else:
+                answers.append(similarity(vectors[start], vectors[start + 1 : start + 1 + count]).tolist())
+                start += 1 + count
+        clock.lap("postprocess")
+        return answers
+
+    def parse(self, text: str) -> Any:
+        """A text, or the mapping of a comparison where the line is a JSON object with its keys."""
+        if text.lstrip().startswith("{"):
+            try:
+                item = json.loads(text)
+            except ValueError:
+                return text
+            if isinstance(item, dict) and item.keys() & set(_KEYS):
+                return item
+        return text
+
+    def table(self, items: Sequence[Any], answers: Sequence[Any]) -> Table:
+        """Text, dimensions, first values, and the cosine to the first text; for comparisons, sentence and similarity."""
+        if any(isinstance(item, Mapping) for item in items):
+            return Table(("source", "sentence", "similarity"), tuple(_compared(items, answers)))
+        columns: tuple[str, ...] = ("text", "dimensions", "first values")
+        rows = [
+            (texts.brief(item), str(len(vector)), texts.numbers(vector))
+            for item, vector in zip(items, answers, strict=True)
+        ]
+        if len(rows) < 2:
+            return Table(columns, tuple(rows))
+        cosines = layers.unit(np.stack(answers)) @ layers.unit(answers[0])
+        return Table(
+            (*columns, "cosine to first"),
+            tuple((*row, f"{cosine:.4f}") for row, cosine in zip(rows, cosines, strict=True)),
+        )
+
+
+_SIMILARITIES: dict[str, Callable[[layers.Floats, layers.Floats], layers.Floats]] = {
+    "cosine": lambda source, others: layers.unit(others) @ layers.unit(source),
+    "dot": lambda source, others: others @ source,
+    "euclidean": lambda source, others: -np.sqrt(np.square(others - source).sum(axis=-1)),
+    "manhattan": lambda source, others: -np.abs(others - source).sum(axis=-1),
+}
+
+
+def _comparison(item: Mapping[Any, Any], position: int) -> tuple[str, list[str]]:
+    texts.keys(item, required=_KEYS, position=position)
+    sentences = item["sentences"]
+    if texts.is_item(sentences):
+        raise InvalidInput(
+            f"`sentences` of input {position} is no list",
+            hint='give {"source_sentence": "…", "sentences": ["…"]}',
+            position=position,
+        )
+    source = texts.checked(item["source_sentence"], position=position)
+    return source, [texts.checked(sentence, position=position) for sentence in sentences]
+
+
+def _compared(items: Sequence[Any], answers: Sequence[Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for item, answer in zip(items, answers, strict=True):
+        if isinstance(item, Mapping):
+            source = texts.brief(item["source_sentence"])
+            pairs = zip(item["sentences"], answer, strict=True)
+            rows += [(source, texts.brief(sentence), f"{score:.4f}") for sentence, score in pairs]
+        else:
+            rows.append((texts.brief(item), "", texts.numbers(answer)))
+    return rows

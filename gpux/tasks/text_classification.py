@@ -1,0 +1,187 @@
+"""``text-classification``: labels with scores, in the shapes that the transformers pipeline gives them.
+
+Source: https://github.com/huggingface/transformers/blob/v5.23.0/src/transformers/pipelines/text_classification.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gpux.artifact import Artifact
+from gpux.errors import InvalidInput
+from gpux.head import Head
+from gpux.session import Session
+from gpux.tasks import limits, texts
+from gpux.tasks.pipeline import Clock, Pipeline, Table
+from gpux.tasks.text_graph import TextGraph
+
+BEST = "best"
+"""``top_k`` when it is not given: the best label as a mapping of its own instead of a list of one."""
+
+
+class TaskPipeline(Pipeline):
+    """A sequence classifier: one label, several labels, or a regression.
+
+    Raises:
+        UnsupportedModel: The graph takes something else than text.
+        CorruptArtifact: A file of the model cannot be read.
+    """
+
+    head: ClassVar[Head] = Head(
+        auto="AutoModelForSequenceClassification",
+        suffixes=("ForSequenceClassification",),
+        outputs=("logits",),
+        classes=True,
+    )
+    parameters: ClassVar[tuple[str, ...]] = ("function_to_apply", "top_k", "truncation")
+
+    def __init__(self, artifact: Artifact, session: Session) -> None:
+        super().__init__(artifact, session)
+        config = artifact.read_json("config.json")
+        names = [spec.name for spec in session.outputs]
+        self._output = "logits" if "logits" in names else names[0]
+        self._labels = {int(index): str(label) for index, label in (config.get("id2label") or {}).items()}
+        self._problem = config.get("problem_type")
+        self._graph = TextGraph(artifact, session, max_length=limits.tokenizer_limit(artifact))
+
+    def answer(
+        self,
+        items: Sequence[Any],
+        clock: Clock,
+        /,
+        *,
+        top_k: int | str | None = BEST,
+        function_to_apply: str | None = None,
+        truncation: bool = True,
+    ) -> list[Any]:
+        """Labels of each text or pair.
+
+        Args:
+            items: Texts, or ``{"text": …, "text_pair": …}``.
+            clock: Where the time goes.
+            top_k: That many labels, best first; all of them when ``None``.
+            function_to_apply: ``sigmoid``, ``softmax`` or ``none``; as the model's configuration says when ``None``.
+            truncation: Whether an input of too many tokens is cut; otherwise it is an error.
+
+        Returns:
+            Per item a list of ``{"label": str, "score": float}``, or the best one alone where ``top_k`` is not given.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take.
+        """
+        keep = _top_k(top_k)
+        checked = [texts.text_or_pair(item, position=i) for i, item in enumerate(items)]
+        apply = self._apply(function_to_apply)
+        answers: list[Any] = [None] * len(checked)
+        for batch in self._graph.run(checked, clock, [self._output], truncate=truncation):
+            scores = apply(batch.outputs[self._output][: len(batch.rows)].astype(np.float32, copy=False))
+            for position, row in zip(batch.rows, scores, strict=True):
+                answers[position] = self._best(row) if top_k == BEST else self._ranked(row)[:keep]
+        return answers
+
+    def answer_alone(self, item: Any, clock: Clock, /, **parameters: Any) -> Any:
+        """The answer to one item; the pipeline puts the best label of a lone text, but not of a lone pair, in a list."""
+        answer = self.answer([item], clock, **parameters)[0]
+        return [answer] if isinstance(item, str) and isinstance(answer, dict) else answer
+
+    def is_item(self, inputs: Any) -> bool:
+        """A text or a mapping is one item; a list of them is not."""
+        return texts.is_item(inputs)
+
+    def parse(self, text: str) -> Any:
+        """A text; a pair where the line is a JSON object with ``text``, or two texts with a tab between."""
+        if text.lstrip().startswith("{"):
+            try:
+                item = json.loads(text)
+            except ValueError:
+                return text
+            return item if isinstance(item, dict) and "text" in item else text
+        first, tab, second = text.partition("\t")
+        return {"text": first, "text_pair": second} if tab and first and second else text
+
+    def table(self, items: Sequence[Any], answers: Sequence[Any]) -> Table:
+        """Text, label and score; one row per label."""
+        rows = []
+        for item, answer in zip(items, answers, strict=True):
+            shown = (
+                texts.brief(item) if isinstance(item, str) else " | ".join(map(texts.brief, item.values()))
+            )
+            for scored in [answer] if isinstance(answer, dict) else answer:
+                rows.append((shown, scored["label"], f"{scored['score']:.4f}"))
+                shown = ""
+        return Table(("text", "label", "score"), tuple(rows))
+
+    def samples(self) -> list[Any]:
+        """Eight texts of 1 to 30 words: queries, reviews and prose in three languages."""
+        return list(texts.SAMPLES)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Labels, the kind of problem, and the maximum length."""
+        return {
+            "labels": [self._labels[index] for index in sorted(self._labels)],
+            "problem_type": self._problem,
+            "max_length": self._graph.tokenizer.max_length,
+        }
+
+    def _apply(self, name: str | None) -> Callable[[np.ndarray], np.ndarray]:
+        if name is not None:
+            if not isinstance(name, str) or name.lower() not in _FUNCTIONS:
+                raise InvalidInput(
+                    f"`function_to_apply` is {name!r}",
+                    hint=f"use one of {', '.join(_FUNCTIONS)}",
+                    function_to_apply=name,
+                )
+            return _FUNCTIONS[name.lower()]
+        if self._problem == "regression":
+            return _none
+        if self._problem == "multi_label_classification":
+            return _sigmoid
+        return _by_width
+
+    def _label(self, index: int) -> str:
+        return self._labels.get(index, f"LABEL_{index}")
+
+    def _best(self, scores: np.ndarray) -> dict[str, Any]:
+        index = int(scores.argmax())
+        return {"label": self._label(index), "score": scores[index].item()}
+
+    def _ranked(self, scores: np.ndarray) -> list[dict[str, Any]]:
+        order = np.argsort(-scores, kind="stable").tolist()
+        return [{"label": self._label(index), "score": scores[index].item()} for index in order]
+
+
+def _top_k(top_k: Any) -> int | None:
+    if top_k is None or top_k == BEST:
+        return None
+    if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
+        raise InvalidInput(
+            f"`top_k` is {top_k!r}", hint="give a whole number from 1, or None for all labels", top_k=top_k
+        )
+    return top_k
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    # 1 / (1 + exp(-x)) without its overflow for large negative x.
+    half: np.ndarray = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
+    return half
+
+
+def _none(logits: np.ndarray) -> np.ndarray:
+    return logits
+
+
+def _by_width(logits: np.ndarray) -> np.ndarray:
+    return _sigmoid(logits) if logits.shape[-1] == 1 else _softmax(logits)
+
+
+_FUNCTIONS = {"sigmoid": _sigmoid, "softmax": _softmax, "none": _none}

@@ -1,0 +1,139 @@
+"""Runs a graph that takes token ids over any number of texts: tokenises, sorts, batches, pads. Knows no task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpux.artifact import Artifact
+from gpux.errors import InvalidInput, UnsupportedModel
+from gpux.session import Session
+from gpux.tasks import batching
+from gpux.tasks.pipeline import Clock
+from gpux.tasks.tokens import Text, Tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+WINDOW = 2048
+"""Texts that are tokenised and sorted together; what bounds memory however long the list is."""
+
+_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the graph said about some of the texts.
+
+    Attributes:
+        rows: Each row's position in the caller's list.
+        spans: Where each row's own tokens start and stop; the rest is padding.
+        outputs: Output name → array, [rows, …].
+    """
+
+    rows: list[int]
+    spans: list[tuple[int, int]]
+    outputs: dict[str, np.ndarray]
+
+
+class TextGraph:
+    """One open graph with its tokenizer; safe to call from several threads.
+
+    Args:
+        artifact: The model.
+        session: Its open graph.
+        max_length: Longest sequence in tokens, ``None`` for no limit.
+        lower: Lower-case every text first.
+
+    Raises:
+        UnsupportedModel: The graph takes an input that is not made from text.
+    """
+
+    def __init__(
+        self, artifact: Artifact, session: Session, *, max_length: int | None, lower: bool = False
+    ) -> None:
+        self._session = session
+        self._dtypes = {spec.name: np.dtype(spec.dtype) for spec in session.inputs if spec.name in _INPUTS}
+        foreign = [spec.name for spec in session.inputs if spec.name not in _INPUTS]
+        ids = next((spec.shape for spec in session.inputs if spec.name == "input_ids"), None)
+        if foreign or ids is None:
+            what = f"takes `{foreign[0]}`, which is not made from text" if foreign else "takes no `input_ids`"
+            raise UnsupportedModel(
+                f"the graph of `{artifact.reference}` {what}",
+                hint="feed it tensors: model.session.run({...})",
+                reference=artifact.reference,
+            )
+        # A graph exported with fixed sizes takes no others: fill up to them.
+        self._fixed_rows, self._fixed_width = (size if isinstance(size, int) else None for size in ids)
+        if self._fixed_width is not None:
+            max_length = min(max_length or self._fixed_width, self._fixed_width)
+        self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower)
+
+    def run(
+        self, texts: Sequence[Text], clock: Clock, outputs: Sequence[str], *, truncate: bool = True
+    ) -> Iterator[Batch]:
+        """Run every text and yield batches in the order that wastes least; their ``rows`` say whose they are.
+
+        Time until a batch is yielded is booked to ``preprocess`` and ``infer``, the caller's time to ``postprocess``.
+
+        Raises:
+            InvalidInput: A text is too long and must not be truncated.
+            RunFailed: The runtime failed.
+        """
+        for first in range(0, len(texts), WINDOW):
+            encodings = self.tokenizer(texts[first : first + WINDOW])
+            if not truncate:
+                self._refuse_cut(encodings, first)
+            lengths = [len(encoding) for encoding in encodings]
+            width = self._fixed_width
+            for members in batching.cut(
+                [width] * len(lengths) if width else lengths, rows=self._fixed_rows or batching.ROWS
+            ):
+                feeds, spans = self._pad(
+                    [encodings[i] for i in members], width or max(lengths[i] for i in members)
+                )
+                clock.lap("preprocess")
+                answer = self._session.run(feeds, outputs)
+                clock.lap("infer")
+                yield Batch([first + i for i in members], spans, answer)
+                clock.lap("postprocess")
+
+    def _refuse_cut(self, encodings: Sequence[Encoding], first: int) -> None:
+        for position, encoding in enumerate(encodings, first):
+            if encoding.overflowing:
+                raise InvalidInput(
+                    f"text {position} has more than the {self.tokenizer.max_length} tokens that the model takes",
+                    hint="split it, or leave truncation on to cut it",
+                    position=position,
+                )
+
+    def _pad(
+        self, encodings: Sequence[Encoding], width: int
+    ) -> tuple[dict[str, np.ndarray], list[tuple[int, int]]]:
+        padding = self.tokenizer.padding
+        width = max(width, 1)  # a tokenizer without special tokens makes nothing of an empty text
+        shape = (self._fixed_rows or len(encodings), width)
+        feeds = {name: np.zeros(shape, dtype) for name, dtype in self._dtypes.items()}
+        ids, mask = feeds["input_ids"], feeds.get("attention_mask")
+        types, positions = feeds.get("token_type_ids"), feeds.get("position_ids")
+        if padding.token:
+            ids.fill(padding.token)
+        if types is not None and padding.type:
+            types.fill(padding.type)
+        spans = []
+        for row, encoding in enumerate(encodings):
+            length = len(encoding)
+            start = width - length if padding.left else 0
+            stop = start + length
+            ids[row, start:stop] = encoding.ids
+            if mask is not None:
+                mask[row, start:stop] = 1
+            if types is not None:
+                types[row, start:stop] = encoding.type_ids
+            if positions is not None:
+                positions[row, start:stop] = np.arange(length)
+            spans.append((start, stop))
+        return feeds, spans
