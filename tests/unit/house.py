@@ -66,7 +66,10 @@ def _targets(module, node, known):
     if isinstance(node, ast.ImportFrom):
         parent = _absolute(module, node)
         return sorted({f"{parent}.{a.name}" if f"{parent}.{a.name}" in known else parent for a in node.names})
-    if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}:
+    if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {
+        "import_module",
+        "__import__",
+    }:
         first = node.args[0] if node.args else None
         return [first.value] if isinstance(first, ast.Constant) and isinstance(first.value, str) else []
     return []

@@ -16,8 +16,10 @@ from gpux.tasks.pipeline import Pipeline
 
 TASK = '''
 """Counts letters."""
+from gpux.head import Head
 from gpux.tasks.pipeline import Pipeline, Table
 class TaskPipeline(Pipeline):
+    head = Head("AutoModel", (), ("last_hidden_state",))
     def is_item(self, inputs): return isinstance(inputs, str)
     def answer(self, items, clock, /): return [len(item) for item in items]
     def parse(self, text): return text
@@ -34,7 +36,7 @@ try:
     gpux.tasks.find("letter-cuont")
 except UnknownTask as error:
     hint = error.hint
-task = found(None, None)
+task = found.__new__(found)  # without an artifact to open
 from gpux.tasks.pipeline import Clock
 print(json.dumps([gpux.__file__, list(gpux.tasks.names()), task.answer(["four"], Clock()), hint]))
 """
@@ -48,7 +50,9 @@ def copy(tmp_path):
 
 def test_a_task_is_added_by_one_file(copy):
     (copy / "gpux/tasks/letter_count.py").write_text(TASK)
-    done = subprocess.run([sys.executable, "-c", TRY_TASK], cwd=copy, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_TASK], cwd=copy, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     file, names, answers, hint = json.loads(done.stdout)
     assert file.startswith(str(copy))
@@ -70,7 +74,11 @@ def test_every_name_in_the_list_of_tasks_is_a_task():
 
 def test_every_task_file_is_in_the_list():
     files = (ROOT / "gpux/tasks").glob("*.py")
-    have = {path.stem.replace("_", "-") for path in files if "\nclass TaskPipeline" in path.read_text(encoding="utf-8")}
+    have = {
+        path.stem.replace("_", "-")
+        for path in files
+        if "\nclass TaskPipeline" in path.read_text(encoding="utf-8")
+    }
     assert have == set(tasks.names())
 
 
@@ -93,5 +101,9 @@ def test_a_provider_is_called_as_its_file_is():
 
 
 def test_the_installed_entry_points_are_those_of_pyproject():
-    mine = {e.name: e.value for e in entry_points(group="gpux.providers") if e.dist is not None and e.dist.name == "gpux"}
+    mine = {
+        e.name: e.value
+        for e in entry_points(group="gpux.providers")
+        if e.dist is not None and e.dist.name == "gpux"
+    }
     assert mine == _declared(), "install gpux again: pip install -e ."

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from house import ROOT
 
 HEAVY = {
     "numpy", "onnxruntime", "torch", "transformers", "tokenizers", "huggingface_hub", "onnx", "openvino",
@@ -28,7 +29,9 @@ except SystemExit as done:
 
 
 def loaded(code):
-    done = subprocess.run([sys.executable, "-c", LOOK.format(code=code)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.format(code=code)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -37,11 +40,17 @@ def test_import_gpux_imports_nothing_but_itself_and_a_little_of_the_standard_lib
     found = loaded("import gpux")
     assert "gpux" in found
     extra = found & {*HEAVY, "click", "rich", "filelock"}
-    assert not extra, f"`import gpux` imports {', '.join(sorted(extra))}: import them inside the functions that need them"
+    assert not extra, (
+        f"`import gpux` imports {', '.join(sorted(extra))}: import them inside the functions that need them"
+    )
 
 
 def test_the_errors_and_settings_are_light_too():
-    assert not loaded("import gpux\ngpux.errors.GpuxError\nimport gpux.settings, gpux.reference") & {*HEAVY, "click", "rich"}
+    assert not loaded("import gpux\ngpux.errors.GpuxError\nimport gpux.settings, gpux.reference") & {
+        *HEAVY,
+        "click",
+        "rich",
+    }
 
 
 def test_rendering_a_report_needs_no_numpy():
@@ -52,7 +61,9 @@ def test_rendering_a_report_needs_no_numpy():
 def test_help_imports_no_runtime_no_framework_and_no_server(arguments):
     found = loaded(HELP.format(arguments=arguments))
     assert {"gpux", "click"} <= found
-    assert not found & HEAVY, f"`gpux {' '.join(arguments)}` imports {', '.join(sorted(found & HEAVY))}: import them in the command"
+    assert not found & HEAVY, (
+        f"`gpux {' '.join(arguments)}` imports {', '.join(sorted(found & HEAVY))}: import them in the command"
+    )
 
 
 def test_the_look_sees_a_heavy_import():

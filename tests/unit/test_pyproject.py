@@ -52,8 +52,16 @@ def test_no_installation_brings_two_runtimes(metadata):
     ("base", "extras", "message"),
     [
         (["onnxruntime>=1.23"], {}, "base package brings onnxruntime"),
-        ([], {"a": ["onnxruntime", "OnnxRuntime_GPU>=1"]}, r"gpux\[a\] brings onnxruntime and onnxruntime-gpu"),
-        ([], {"a": ["gpux[b]", "onnxruntime-migraphx; sys_platform == 'linux'"], "b": ["onnxruntime"]}, r"gpux\[a\] brings"),
+        (
+            [],
+            {"a": ["onnxruntime", "OnnxRuntime_GPU>=1"]},
+            r"gpux\[a\] brings onnxruntime and onnxruntime-gpu",
+        ),
+        (
+            [],
+            {"a": ["gpux[b]", "onnxruntime-migraphx; sys_platform == 'linux'"], "b": ["onnxruntime"]},
+            r"gpux\[a\] brings",
+        ),
     ],
 )
 def test_a_clash_is_found(base, extras, message):
@@ -71,15 +79,24 @@ def test_every_package_ships(metadata):
 
 
 def test_every_package_has_an_init():
-    bare = {path.parent for path in (ROOT / "gpux").rglob("*.py") if not (path.parent / "__init__.py").exists()}
-    assert not bare, f"give each an __init__.py that says what the room is: {sorted(str(p.relative_to(ROOT)) for p in bare)}"
+    bare = {
+        path.parent for path in (ROOT / "gpux").rglob("*.py") if not (path.parent / "__init__.py").exists()
+    }
+    assert not bare, (
+        f"give each an __init__.py that says what the room is: {sorted(str(p.relative_to(ROOT)) for p in bare)}"
+    )
 
 
 def test_the_version_has_one_source(metadata):
     assert "version" in metadata["project"]["dynamic"]
     assert metadata["tool"]["setuptools"]["dynamic"]["version"]["attr"] == "gpux._version.__version__"
     pattern = re.compile(rf"""["']{re.escape(gpux.__version__)}["']""")
-    holders = [p for folder in ("gpux", "providers") for p in (ROOT / folder).rglob("*.py") if pattern.search(p.read_text("utf-8"))]
+    holders = [
+        p
+        for folder in ("gpux", "providers")
+        for p in (ROOT / folder).rglob("*.py")
+        if pattern.search(p.read_text("utf-8"))
+    ]
     assert [str(path.relative_to(ROOT)) for path in holders] == ["gpux/_version.py"]
     assert version("gpux") == gpux.__version__, "install gpux again: pip install -e ."
 
@@ -89,7 +106,9 @@ def test_entry_points_resolve(metadata):
     groups = [project["scripts"], *project["entry-points"].values()]
     for target in chain.from_iterable(group.values() for group in groups):
         module, _, attribute = target.partition(":")
-        assert hasattr(import_module(module), attribute), f"pyproject.toml names `{target}`, which does not exist"
+        assert hasattr(import_module(module), attribute), (
+            f"pyproject.toml names `{target}`, which does not exist"
+        )
 
 
 def test_typed_markers_ship(metadata):
@@ -104,4 +123,6 @@ def test_each_providers_extra_exists(metadata):
     extras = metadata["project"]["optional-dependencies"]
     for provider in discover().values():
         if type(provider).__module__.startswith("gpux_providers"):
-            assert provider.extra == "" or provider.extra in extras, f"`{provider.name}` promises gpux[{provider.extra}]"
+            assert provider.extra == "" or provider.extra in extras, (
+                f"`{provider.name}` promises gpux[{provider.extra}]"
+            )
