@@ -1,4 +1,4 @@
-"""Progress on its way to whoever shows it; knows neither who makes it nor who prints it."""
+"""What long work tells while it runs: one small record, handed to whoever asked for it; knows nothing of the work."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One step of long work.
+    """One step of some work.
 
     Attributes:
-        stage: Which part of the work (``fetch``, ``export``, ``prove`` …); a new name starts a new line of progress.
-        message: What is being done now.
-        done: How much of ``total`` is done, in bytes or steps.
-        total: How much there is, where that is known.
+        stage: The stage's name (``resolve``, ``download``, ``unpack``, ``hash``, ``export``, ``prove`` …).
+        message: What is being done, for a person to read.
+        done: How far it is, in the stage's unit (bytes for ``download``), or ``None``.
+        total: How far it has to go, or ``None`` where that is not known.
     """
 
     stage: str
@@ -24,7 +24,9 @@ class Event:
 
 
 Progress = Callable[[Event], None]
+"""Receives events, from any thread, one at a time."""
 
 
-def silent(_: Event) -> None:
-    """A progress that nobody watches."""
+def silent(event: Event) -> None:
+    """The progress of somebody who does not want to know."""
+    del event
