@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gpux.errors import UnsupportedModel
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a task needs of a model class.
-
-    Attributes:
-        auto: The transformers auto class that builds it.
-        suffixes: Endings of class names in ``config.architectures`` that carry trained weights for it.
-        outputs: Graph outputs that the task reads, in the order of preference of their names.
-    """
-
-    auto: str
-    suffixes: tuple[str, ...]
-    outputs: tuple[str, ...]
+from gpux.head import Head
 
 
 # Tasks whose heads GPUX does not run yet, by the ending of the class: named in the error instead of guessed.

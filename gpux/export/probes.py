@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,24 @@ TRACED = (2, 16)
 SHAPES = ((1, 5), (1, 24), (3, 11), (4, 40), (2, 96))
 """Batch size and longest length of each probe, the lengths within a batch falling to a third of it."""
 
+TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""The inputs of a text encoder, of which a graph takes some."""
+
 _SEED = 20261122
+
+
+def settings(config: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, Any]:
+    """What :func:`text_probes` needs, from a model's ``config.json``; for graphs that come without a framework."""
+    pad = int(config.get("pad_token_id") or 0)
+    # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
+    offset = pad + 1 if "roberta" in str(config.get("model_type", "")) else 0
+    return {
+        "inputs": [name for name in TEXT_INPUTS if name in inputs],
+        "vocabulary": int(config.get("vocab_size") or 1000),
+        "pad": pad,
+        "maximum": int(config.get("max_position_embeddings") or 512) - offset,
+        "types": int(config.get("type_vocab_size") or 1),
+    }
 
 
 def text_probes(inputs: Sequence[str], *, vocabulary: int, pad: int, maximum: int, types: int) -> list[Feeds]:

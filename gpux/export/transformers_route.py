@@ -22,7 +22,6 @@ from gpux.events import Event, Progress
 from gpux.export import probes
 
 _EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
-_TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
 
 
@@ -166,7 +165,7 @@ def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
     # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
     offset = pad + 1 if any(hasattr(m, "create_position_ids_from_input_ids") for m in model.modules()) else 0
     return {
-        "inputs": [name for name in _TEXT_INPUTS if name in takes and name in {*tokenizer.model_input_names, "input_ids"}],
+        "inputs": [name for name in probes.TEXT_INPUTS if name in takes and name in {*tokenizer.model_input_names, "input_ids"}],
         "vocabulary": int(config.vocab_size),
         "pad": int(pad),
         "maximum": int(positions) - offset,

@@ -1,0 +1,159 @@
+"""Conversion toolchains: where one is installed, and how to install one in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from gpux import settings
+from gpux.errors import ExporterMissing, StoreUnwritable, UsageError
+from gpux.events import Event, Progress, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A way to convert checkpoints.
+
+    Attributes:
+        name: What ``--exporter`` and ``gpux exporter install`` call it.
+        extra: The extra of this package that lists its requirements.
+        modules: What must be importable.
+        covers: What it converts, for people.
+    """
+
+    name: str
+    extra: str
+    modules: tuple[str, ...]
+    covers: str
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A toolchain as it is found: its interpreter, or ``None`` and the line to type."""
+
+    toolchain: str
+    covers: str
+    python: str | None
+    place: str
+    hint: str | None = None
+
+
+TRANSFORMERS = Toolchain(
+    "transformers", "export", ("torch", "transformers", "onnx", "onnxscript"), "encoders of every family transformers knows"
+)
+TOOLCHAINS = {TRANSFORMERS.name: TRANSFORMERS}
+
+
+def find(toolchain: Toolchain = TRANSFORMERS) -> Installation:
+    """Where a toolchain is: ``GPUX_EXPORTER_PYTHON``, this environment, or one made by :func:`install`, in that order.
+
+    Raises:
+        ExporterMissing: ``GPUX_EXPORTER_PYTHON`` names no interpreter.
+    """
+    named = settings.exporter_python()
+    if named:
+        if not named.exists():
+            raise ExporterMissing(
+                f"`GPUX_EXPORTER_PYTHON` names `{named}`, which is not there",
+                hint="point it at a Python interpreter, or unset it",
+                python=str(named),
+            )
+        return Installation(toolchain.name, toolchain.covers, str(named), "GPUX_EXPORTER_PYTHON")
+    if all(find_spec(module) for module in toolchain.modules):
+        return Installation(toolchain.name, toolchain.covers, sys.executable, "this environment")
+    own = _interpreter(_environment(toolchain))
+    if own.exists():
+        return Installation(toolchain.name, toolchain.covers, str(own), "its own environment")
+    return Installation(toolchain.name, toolchain.covers, None, "not installed", f"gpux exporter install {toolchain.name}")
+
+
+def require(toolchain: Toolchain = TRANSFORMERS) -> Path:
+    """The toolchain's interpreter.
+
+    Raises:
+        ExporterMissing: It is not installed; the hint is the line that installs it.
+    """
+    found = find(toolchain)
+    if found.python is None:
+        raise ExporterMissing(
+            f"converting this model needs the `{toolchain.name}` toolchain, which is not installed",
+            hint=f"{found.hint}, or pip install 'gpux[{toolchain.extra}]' beside gpux",
+            exporter=toolchain.name,
+        )
+    return Path(found.python)
+
+
+def named(name: str) -> Toolchain:
+    """The toolchain of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in TOOLCHAINS:
+        raise UsageError(f"there is no exporter `{name}`", hint=f"exporters are {', '.join(TOOLCHAINS)}", exporter=name)
+    return TOOLCHAINS[name]
+
+
+def requirements(toolchain: Toolchain) -> list[str]:
+    """What the toolchain needs from a package index, as this package's own metadata lists it."""
+    marker = f'extra == "{toolchain.extra}"'
+    lines = metadata.requires("gpux") or []
+    return [line.partition(";")[0].strip() for line in lines if marker in line.replace("'", '"')]
+
+
+def install(toolchain: Toolchain, *, progress: Progress = silent, run: Callable[[list[str]], None] | None = None) -> Installation:
+    """Make an environment of its own for a toolchain under the store, with pip and its settings.
+
+    torch comes first and alone, so that no other package's wider range picks another build of it.
+
+    Raises:
+        ExporterMissing: pip failed; the error carries its last lines.
+        StoreUnwritable: The environment cannot be written.
+    """
+    run = run or _run
+    directory = _environment(toolchain)
+    python = _interpreter(directory)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnwritable(
+            f"`{directory.parent}` cannot be written: {error.strerror}", hint="set GPUX_HOME to a writable folder", path=directory.parent
+        ) from error
+    progress(Event("install", f"making an environment for {toolchain.name}"))
+    run([sys.executable, "-m", "venv", "--clear", str(directory)])
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    needed = requirements(toolchain)
+    first = [line for line in needed if line.startswith("torch")]
+    for batch in (first, [line for line in needed if line not in first]):
+        progress(Event("install", f"installing {', '.join(batch)}"))
+        run([*pip, *batch, *(first if batch is not first else [])])
+    return find(toolchain)
+
+
+def _environment(toolchain: Toolchain) -> Path:
+    return settings.home() / "exporters" / toolchain.name
+
+
+def _interpreter(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise ExporterMissing(
+            f"`{' '.join(command[1:4])}` failed with code {done.returncode}: {_last_line(done.stdout)}",
+            hint="check the package index and pip's settings, then try again",
+            output=done.stdout[-4000:],
+        )
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip() and not line.startswith("[notice]")]
+    return lines[-1].strip() if lines else "no output"

@@ -1,0 +1,131 @@
+"""Reference or artifact → open model: the one place where store, plan, session and task meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+
+from gpux import hardware, settings, tasks
+from gpux import provider as door
+from gpux.artifact import Artifact
+from gpux.errors import UnknownTask
+from gpux.events import Progress, silent
+from gpux.model import Model
+from gpux.planning import AUTO, Plan, Request, choose
+from gpux.provider import Probe, Provider, State
+from gpux.reference import parse
+from gpux.registry.store import Store
+from gpux.session import open_session
+
+_EMBED = {"feature-extraction", "sentence-similarity"}
+
+
+def load(
+    model: str | Artifact,
+    *,
+    provider: str | None = None,
+    variant: str | None = None,
+    task: str | None = None,
+    threads: int | None = None,
+    strict: bool = False,
+    quality: str = "near",
+    progress: Progress = silent,
+) -> Model:
+    """Open a model, pulling it first where it is not stored.
+
+    Args:
+        model: An artifact, or a reference or name as :func:`gpux.pull` takes.
+        provider: ``auto``, a provider's name, or its runtime's own name; ``GPUX_PROVIDER`` when ``None``.
+        variant: A stored precision; ``GPUX_VARIANT``, or the reference's own ``:variant``, when ``None``.
+        task: Another task that the stored graph can answer; the artifact's own when ``None``.
+        threads: Intra-op threads; ``GPUX_THREADS``, or the cores that this process may use, when ``None``.
+        strict: Make partial placement an error.
+        quality: The worst certificate that ``auto`` may take: ``exact``, ``near`` or ``any``.
+        progress: Receives the steps of a pull.
+
+    Raises:
+        GpuxError: See :mod:`gpux.errors`.
+    """
+    started = perf_counter()
+    artifact, named = (model, None) if isinstance(model, Artifact) else _resolve(model, variant, task, progress)
+    request = Request(
+        provider=provider or settings.provider(),
+        variant=variant or named or settings.variant(),
+        quality=quality,
+        threads=threads or settings.threads(),
+        strict=strict,
+    )
+    task = _task(artifact, task)
+    pipeline = tasks.find(task)
+    resolved = perf_counter()
+    available = door.discover()
+    chosen = choose(artifact, available, _probe(available, request), request, cores=hardware.cores_allowed())
+    planned = perf_counter()
+    session = open_session(artifact, chosen, available)
+    opened = perf_counter()
+    ready = pipeline(artifact, session)
+    timings = {
+        "resolve": resolved - started,
+        "plan": planned - resolved,
+        "open": opened - planned,
+        "task": perf_counter() - opened,
+    }
+    return Model(artifact, request, chosen, session, ready, task=task, timings=timings)
+
+
+def plan(model: str | Artifact, *, provider: str | None = None, variant: str | None = None, quality: str = "near") -> Plan:
+    """What :func:`load` would choose, and why every other candidate would not run.
+
+    Raises:
+        ArtifactNotFound: The model is not stored.
+        ProviderError: Nothing fits.
+    """
+    artifact = model if isinstance(model, Artifact) else Store().get(model)
+    request = Request(provider=provider or settings.provider(), variant=variant or settings.variant(), quality=quality)
+    available = door.discover()
+    return choose(artifact, available, [p.probe() for p in available.values()], request, cores=hardware.cores_allowed())
+
+
+def providers() -> tuple[Probe, ...]:
+    """Every installed provider, tried: its state, devices, versions, and what stops it."""
+    return tuple(provider.probe() for provider in door.discover().values())
+
+
+def _resolve(text: str, variant: str | None, task: str | None, progress: Progress) -> tuple[Artifact, str | None]:
+    named = parse(text).variant
+    store = Store()
+    entry = store.find(text)
+    if entry:
+        artifact = store.read(entry.digest)
+        wanted = variant or named
+        if wanted is None or any(v.name == wanted for v in artifact.manifest.variants):
+            return artifact, named
+    from gpux.registry.pull import pull
+
+    return pull(text, variants=[variant] if variant else (), task=task, progress=progress), named
+
+
+def _task(artifact: Artifact, task: str | None) -> str:
+    if task is None or task == artifact.task:
+        return artifact.task
+    tasks.find(task)
+    if {task, artifact.task} <= _EMBED:
+        return task
+    raise UnknownTask(
+        f"`{artifact.reference}` is stored for {artifact.task}, not for {task}",
+        hint=f"gpux pull {artifact.reference} --task {task} --force",
+        task=task,
+    )
+
+
+def _probe(available: Mapping[str, Provider], request: Request) -> list[Probe]:
+    """Probe the named provider, or the candidates of ``auto`` from the best rank down to the first that works."""
+    if request.provider != AUTO:
+        return [door.find(request.provider, available).probe()]
+    probes = []
+    for provider in available.values():
+        if provider.rank >= 0:
+            probes.append(provider.probe())
+            if probes[-1].state is State.WORKS:
+                break
+    return probes

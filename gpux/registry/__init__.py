@@ -1,0 +1,1 @@
+"""Reference → artifact: the store on disk, and the pull that fills it."""

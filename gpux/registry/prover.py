@@ -1,0 +1,87 @@
+"""The proof's worker: opens one graph on the CPU provider, runs every probe, and compares; a graph that crashes its
+runtime takes only this process with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpux import hardware
+from gpux.errors import ProofFailed, ProviderUnavailable
+from gpux.events import Event, Progress
+from gpux.export import probes, proof
+from gpux.provider import Opened, Options, State, discover, find
+from gpux.worker import child
+
+
+def main() -> None:
+    """Serve one job from standard input."""
+    child.serve(_handle)
+
+
+def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    provider = find("cpu", discover())
+    probe = provider.probe()
+    if probe.state is not State.WORKS:
+        raise ProviderUnavailable(
+            f"the proof runs on the CPU provider, which does not work here: {probe.reason}", hint=probe.hint, provider="cpu"
+        )
+    progress(Event("prove", f"opening the {job['variant']} graph"))
+    opened = provider.open(Path(job["graph"]), Options(threads=hardware.cores_allowed()))
+    feeds = [_fit(opened, run) for run in probes.read(Path(job["probes"]))]
+    progress(Event("prove", f"running {len(feeds)} probes"))
+    actual = [_named(opened.run(run), job["aliases"]) for run in feeds]
+    reference = Path(job["reference"]) if job["reference"] else None
+    expected = probes.read(reference) if reference else [_row_by_row(opened, run, job["aliases"]) for run in feeds]
+    names = [name for name in expected[0] if name in actual[0]]
+    if not names:
+        raise ProofFailed(
+            f"the graph gives {', '.join(actual[0])}, the model {', '.join(expected[0])}: nothing to compare",
+            hint="try another --exporter or --task",
+        )
+    if job["save"]:
+        probes.save(Path(job["save"]), [{name: run[name] for name in names} for run in actual])
+    return {
+        "inputs": [asdict(spec) for spec in opened.inputs],
+        "outputs": [asdict(spec) for spec in opened.outputs],
+        "parity": [asdict(proof.compare(name, feeds, expected, actual, classes=job["classes"])) for name in names],
+        "shapes": [probes.shape_label(run) for run in feeds],
+        "runtime": " ".join(f"{name} {version}" for name, version in probe.versions.items()),
+    }
+
+
+def _fit(opened: Opened, feeds: probes.Feeds) -> probes.Feeds:
+    fitted = {}
+    for spec in opened.inputs:
+        if spec.name not in feeds:
+            raise ProofFailed(
+                f"the graph wants an input `{spec.name}`, which this task does not have",
+                hint="it was exported for another use; try another --exporter",
+                input=spec.name,
+            )
+        fitted[spec.name] = feeds[spec.name].astype(spec.dtype, copy=False)
+    return fitted
+
+
+def _named(outputs: Mapping[str, np.ndarray], aliases: Mapping[str, str]) -> probes.Feeds:
+    return {aliases.get(name, name): array for name, array in outputs.items()}
+
+
+def _row_by_row(opened: Opened, feeds: probes.Feeds, aliases: Mapping[str, str]) -> probes.Feeds:
+    """The same texts one at a time and unpadded: what a graph must give that really masks its padding."""
+    mask = feeds.get("attention_mask")
+    rows: dict[str, list[np.ndarray]] = {}
+    batch, width = next(iter(feeds.values())).shape
+    for row in range(batch):
+        length = int(mask[row].sum()) if mask is not None else width
+        single = opened.run({name: array[row : row + 1, :length] for name, array in feeds.items()})
+        for name, array in _named(single, aliases).items():
+            if array.ndim >= 3 and array.shape[1] == length:
+                array = np.pad(array, [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)])
+            rows.setdefault(name, []).append(array)
+    return {name: np.concatenate(parts) for name, parts in rows.items()}

@@ -1,0 +1,68 @@
+"""Runs the proof of one graph in a worker process and makes its certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpux.artifact import Certificate, Component, OutputParity
+from gpux.errors import ProofFailed, WorkerFailed
+from gpux.events import Progress
+from gpux.export import proof
+from gpux.head import Head
+from gpux.tensors import TensorSpec
+from gpux.worker import parent
+
+_FULL = {"fp32", "fp16", "bf16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A graph that passed: its certificate, and what it takes and gives."""
+
+    certificate: Certificate
+    component: Component
+
+
+def prove(
+    graph: Path, *, variant: str, head: Head, probes: Path, reference: Path | None, against: str, save: Path | None, progress: Progress
+) -> Proven:
+    """Prove one graph.
+
+    Args:
+        graph: The ONNX file.
+        variant: Its precision, which decides what is good enough.
+        head: The task's head.
+        probes: The inputs, as :func:`gpux.export.probes.save` wrote them.
+        reference: The expected outputs; the graph's own, row by row, when ``None``.
+        against: What the reference is, for the certificate.
+        save: Where to write the graph's outputs, so that other variants can be compared with them.
+        progress: Receives the steps.
+
+    Raises:
+        ProofFailed: It crashed its runtime, or computes something else.
+        RunFailed: The runtime refused it.
+    """
+    job = {
+        "graph": str(graph),
+        "variant": variant,
+        "probes": str(probes),
+        "reference": str(reference) if reference else None,
+        "save": str(save) if save else None,
+        "aliases": dict(head.aliases),
+        "classes": head.classes,
+    }
+    try:
+        result = parent.run("gpux.registry.prover", job, progress=progress)
+    except WorkerFailed as error:
+        raise ProofFailed(
+            f"the {variant} graph could not be proven: {error.message}", hint=error.hint, variant=variant, output=error.details.get("output", "")
+        ) from error
+    outputs = tuple(OutputParity(**parity) for parity in result["parity"])
+    certificate = Certificate(proof.classify(outputs), against, "cpu", result["runtime"], tuple(result["shapes"]), outputs)
+    proof.accept(certificate, variant=variant, full_precision=variant in _FULL)
+    return Proven(certificate, Component("model", _specs(result["inputs"]), _specs(result["outputs"])))
+
+
+def _specs(raw: list[dict[str, object]]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(str(s["name"]), str(s["dtype"]), tuple(s["shape"])) for s in raw)  # type: ignore[arg-type]

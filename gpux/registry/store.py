@@ -1,0 +1,301 @@
+"""The store: artifacts by digest, and an index from references and names to digests, one small file per entry.
+
+An artifact is written in a temporary directory of the same file system, synced, and renamed; the index entry comes
+last. So a crash at any byte leaves the old state or the new one, and readers need no lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from gpux import artifact as artifacts
+from gpux import integrity, settings
+from gpux.artifact import Artifact
+from gpux.errors import AmbiguousName, ArtifactNotFound, CorruptArtifact, GpuxError, InvalidReference
+from gpux.reference import Reference, parse
+from gpux.registry import disk
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the index.
+
+    Attributes:
+        name: A canonical reference, or a name given by ``gpux cp``.
+        digest: The artifact.
+        created: Seconds since the epoch, when the entry was written.
+    """
+
+    name: str
+    digest: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a deletion will do, decided before anything is touched.
+
+    Attributes:
+        entries: Index entries that go.
+        digests: Artifacts that go, for nothing names them any more.
+        leftovers: Temporary directories of processes that are gone, and cached sources.
+        size: Bytes that this frees.
+    """
+
+    entries: tuple[Entry, ...]
+    digests: tuple[str, ...]
+    leftovers: tuple[str, ...]
+    size: int
+
+
+class Store:
+    """The artifacts under one directory.
+
+    Args:
+        root: The directory; ``GPUX_HOME`` or the platform's cache folder when ``None``.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or settings.home()
+        self.artifacts = self.root / "artifacts"
+        self.index = self.root / "index"
+        self.locks = self.root / "locks"
+        self.temporary = self.root / "tmp"
+
+    def entries(self) -> list[Entry]:
+        """Every index entry whose artifact is there, oldest first; unreadable ones are left to :meth:`broken`."""
+        found = [entry for path in self._index_files() if (entry := _read_entry(path)) and (self.artifacts / entry.digest).is_dir()]
+        return sorted(found, key=lambda entry: (entry.created, entry.name))
+
+    def broken(self) -> list[Path]:
+        """Index files that are unreadable or whose artifact is gone."""
+        return [
+            path
+            for path in self._index_files()
+            if (entry := _read_entry(path)) is None or not (self.artifacts / entry.digest).is_dir()
+        ]
+
+    def digests(self) -> list[str]:
+        """Every artifact on disk, named by an entry or not."""
+        return sorted(path.name for path in self.artifacts.iterdir() if path.is_dir()) if self.artifacts.is_dir() else []
+
+    def read(self, digest: str) -> Artifact:
+        """The artifact of that digest.
+
+        Raises:
+            ArtifactNotFound: It is not there (any more).
+            CorruptArtifact: Its manifest was altered.
+        """
+        directory = self.artifacts / digest
+        try:
+            return artifacts.read(directory)
+        except CorruptArtifact:
+            if not directory.is_dir():
+                raise ArtifactNotFound(
+                    f"artifact `{digest[:12]}` was removed by another process", hint="run the command again to pull the model anew", digest=digest
+                ) from None
+            raise
+
+    def get(self, text: str) -> Artifact:
+        """The artifact that a reference, a name, a short name or a digest (12 characters or more) means.
+
+        Raises:
+            ArtifactNotFound: Nothing is stored under it; the hint names the closest or says how to pull.
+            AmbiguousName: A short name that fits several.
+        """
+        entry = self.find(text)
+        if entry is None:
+            raise self._missing(text)
+        return self.read(entry.digest)
+
+    def find(self, text: str) -> Entry | None:
+        """The entry that a text means, or ``None``.
+
+        Raises:
+            AmbiguousName: A short name that fits several artifacts.
+        """
+        wanted = _canonical(text)
+        direct = _read_entry(self._entry_path(wanted))
+        if direct and (self.artifacts / direct.digest).is_dir():
+            return direct
+        entries = self.entries()
+        fitting = [e for e in entries if _short(e.name) == text] or [
+            e for e in entries if len(text) >= 12 and e.digest.startswith(text)
+        ]
+        if len({entry.digest for entry in fitting}) > 1:
+            names = ", ".join(entry.name for entry in fitting)
+            raise AmbiguousName(f"`{text}` fits several stored models: {names}", hint=f"write one of them whole, such as {fitting[0].name}", name=text)
+        return fitting[-1] if fitting else None
+
+    def commit(self, directory: Path, manifest: artifacts.Manifest, name: str) -> Artifact:
+        """Make a finished directory an artifact, and point an entry at it.
+
+        Args:
+            directory: On this store's file system (from :meth:`workspace`), holding every file of the manifest.
+            manifest: The manifest; written last.
+            name: The entry's name, a canonical reference.
+
+        Raises:
+            StoreUnwritable: No room or no permission; the store is as it was.
+        """
+        data = manifest.to_json()
+        digest = hashlib.sha256(data).hexdigest()
+        target = self.artifacts / digest
+        with disk.guarded(self.root):
+            (directory / artifacts.MANIFEST).write_bytes(data)
+            disk.sync_tree(directory)
+            self.artifacts.mkdir(parents=True, exist_ok=True)
+            self._place(directory, target)
+            disk.sync_directory(self.artifacts)
+        artifact = artifacts.read(target)
+        integrity.stamp(artifact)
+        self.point(name, digest)
+        return artifact
+
+    def point(self, name: str, digest: str) -> Entry:
+        """Point an entry at an artifact, replacing what it pointed at."""
+        entry = Entry(name, digest, time.time())
+        with disk.guarded(self.root):
+            disk.write_json(self._entry_path(name), asdict(entry))
+        return entry
+
+    def copy(self, text: str, name: str) -> Entry:
+        """Give an artifact another name (``gpux cp``).
+
+        Raises:
+            InvalidReference: The name does not follow the grammar of bare names.
+        """
+        artifact = self.get(text)
+        target = parse(name)
+        if target.scheme != "hf" or "/" in target.name or target.revision or target.variant:
+            raise InvalidReference(f"`{name}` is no plain name", hint="use letters, digits, dots and dashes, such as my-model", reference=name)
+        return self.point(str(target), artifact.digest)
+
+    def plan_removal(self, names: list[str]) -> Removal:
+        """What removing these models would do: entries of that name go, and artifacts that nothing else names."""
+        chosen: dict[str, Entry] = {}
+        for name in names:
+            entry = self.find(name)
+            if entry is None:
+                raise self._missing(name)
+            chosen[entry.name] = entry
+        kept = {entry.digest for entry in self.entries() if entry.name not in chosen}
+        digests = tuple(sorted({entry.digest for entry in chosen.values()} - kept))
+        return Removal(tuple(chosen.values()), digests, (), sum(self.size(digest) for digest in digests))
+
+    def plan_prune(self, *, older_than: float | None = None, now: float | None = None) -> Removal:
+        """What ``gpux prune`` would remove: artifacts that nothing names, leftovers of dead processes, broken index files.
+
+        Args:
+            older_than: Also entries that were written more than so many seconds ago.
+            now: The present, seconds since the epoch.
+        """
+        limit = (now or time.time()) - older_than if older_than is not None else None
+        old = tuple(entry for entry in self.entries() if limit is not None and entry.created < limit)
+        kept = {entry.digest for entry in self.entries() if entry not in old}
+        digests = tuple(digest for digest in self.digests() if digest not in kept)
+        leftovers = tuple(str(path) for path in (*disk.abandoned(self.temporary), *self.broken()))
+        freed = sum(self.size(d) for d in digests) + sum(_size(Path(path)) for path in leftovers)
+        return Removal(old, digests, leftovers, freed)
+
+    def remove(self, removal: Removal) -> None:
+        """Execute a removal: entries first, so that nobody finds half an artifact; a model that is in use stays usable on POSIX."""
+        with disk.guarded(self.root):
+            for entry in removal.entries:
+                self._entry_path(entry.name).unlink(missing_ok=True)
+            for digest in removal.digests:
+                if any(entry.digest == digest for entry in self.entries()):
+                    continue  # another process pulled it again meanwhile
+                self._discard(self.artifacts / digest)
+            for path in removal.leftovers:
+                disk.remove(Path(path))
+
+    def lock(self, name: str) -> FileLock:
+        """The lock under which one model is made; falls with the process that holds it."""
+        with disk.guarded(self.root):
+            self.locks.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.locks / f"{_key(name)}.lock")
+
+    def workspace(self) -> contextlib.AbstractContextManager[Path]:
+        """A temporary directory on the store's own file system."""
+        return disk.workspace(self.temporary)
+
+    def size(self, digest: str) -> int:
+        """Bytes that an artifact takes."""
+        return _size(self.artifacts / digest)
+
+    def _place(self, directory: Path, target: Path) -> None:
+        if target.is_dir():
+            try:
+                if not list(artifacts.verify(artifacts.read(target))):
+                    return  # the same bytes are there already
+            except CorruptArtifact:
+                pass
+            self._discard(target)
+        directory.replace(target)
+
+    def _discard(self, directory: Path) -> None:
+        with self.workspace() as trash:
+            with contextlib.suppress(FileNotFoundError):
+                directory.replace(trash / directory.name)
+
+    def _index_files(self) -> list[Path]:
+        return sorted(self.index.glob("*.json")) if self.index.is_dir() else []
+
+    def _entry_path(self, name: str) -> Path:
+        return self.index / f"{_key(name)}.json"
+
+    def _missing(self, text: str) -> ArtifactNotFound:
+        names = {alias: entry.name for entry in self.entries() for alias in (entry.name, _short(entry.name))}
+        close = difflib.get_close_matches(text, names, n=1, cutoff=0.6)
+        hint = f"did you mean `{close[0]}`" if close else f"gpux pull {text}, or gpux list for what is stored"
+        return ArtifactNotFound(f"no stored model is named `{text}`", hint=hint, reference=text)
+
+
+def _canonical(text: str) -> str:
+    try:
+        return str(parse(text).base)
+    except GpuxError:
+        return text
+
+
+def _short(name: str) -> str:
+    with contextlib.suppress(GpuxError):
+        reference: Reference = parse(name)
+        return reference.short_name
+    return name
+
+
+def _key(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def _read_entry(path: Path) -> Entry | None:
+    try:
+        raw = json.loads(path.read_bytes())
+        entry = Entry(str(raw["name"]), str(raw["digest"]), float(raw["created"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return entry if len(entry.digest) == 64 and entry.digest.isalnum() else None
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(_sizes(path))
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    for item in path.rglob("*"):
+        with contextlib.suppress(OSError):
+            if item.is_file():
+                yield item.stat().st_size
