@@ -15,18 +15,25 @@ if TYPE_CHECKING:
     from gpux.bench import benchmark
     from gpux.loading import load, plan, providers
     from gpux.model import Model
-    from gpux.registry.pull import pull
-    from gpux.registry.store import Store
+    from gpux.doctor import diagnose
+    from gpux.export.toolchains import exporters, install_exporter
+    from gpux.registry.pull import plan_pull, pull
+    from gpux.registry.store import Removal, Store
 
 __all__ = [
     "Artifact",
     "Model",
+    "Removal",
     "Store",
     "__version__",
     "benchmark",
+    "diagnose",
     "errors",
+    "exporters",
+    "install_exporter",
     "load",
     "plan",
+    "plan_pull",
     "providers",
     "pull",
 ]
@@ -34,10 +41,15 @@ __all__ = [
 _HOMES = {
     "Artifact": "gpux.artifact",
     "Model": "gpux.model",
+    "Removal": "gpux.registry.store",
     "Store": "gpux.registry.store",
     "benchmark": "gpux.bench",
+    "diagnose": "gpux.doctor",
+    "exporters": "gpux.export.toolchains",
+    "install_exporter": "gpux.export.toolchains",
     "load": "gpux.loading",
     "plan": "gpux.loading",
+    "plan_pull": "gpux.registry.pull",
     "providers": "gpux.loading",
     "pull": "gpux.registry.pull",
 }

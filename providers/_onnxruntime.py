@@ -88,17 +88,6 @@ def open_graph(
     return _OnnxRuntimeSession(session, name, runtime.native, device, options.precision)
 
 
-def installed() -> dict[str, str]:
-    """Every onnxruntime distribution in this environment with its version; more than one break each other."""
-    found = {}
-    for distribution in DISTRIBUTIONS:
-        try:
-            found[distribution] = version(distribution)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 class _OnnxRuntimeSession:
     """One ``InferenceSession``; ``run`` is safe from several threads (ONNX Runtime's own guarantee)."""
 

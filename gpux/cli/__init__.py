@@ -1,0 +1,119 @@
+"""The ``gpux`` command: a table of commands, each loaded when it is called, and the one map from errors to exits."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gpux._version import __version__
+from gpux.cli.printer import Printer
+from gpux.errors import GpuxError, UsageError
+
+# Command → (module, one line of help). The order is the order of --help.
+COMMANDS = {
+    "pull": ("models", "Fetch, convert, prove and store a model."),
+    "run": ("run", "Answer a task, one answer per input; pulls first if needed."),
+    "list": ("models", "Show the stored models."),
+    "show": ("models", "Show one stored model: graphs, proof, files."),
+    "rm": ("upkeep", "Remove stored models."),
+    "prune": ("upkeep", "Remove what no name points at, and leftovers of crashes."),
+    "verify": ("upkeep", "Hash stored models and compare them with their manifests."),
+    "df": ("upkeep", "Show what the store takes on disk."),
+    "cp": ("upkeep", "Give a stored model another name."),
+    "why": ("machine", "Show which provider would run a model, and why no other."),
+    "providers": ("machine", "Show which providers work here, and what stops the others."),
+    "doctor": ("machine", "Find what is wrong on this machine and say what to type."),
+    "exporter": ("exporter", "List and install conversion toolchains."),
+    "completion": ("machine", "Print the completion script of a shell."),
+}
+ALIASES = {"ls": "list", "inspect": "show", "remove": "rm"}
+
+
+class Commands(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command; ``None`` where there is none of that name."""
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"gpux.cli.{COMMANDS[name][0]}"), f"{name}_command")
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a misspelt command is answered with the right one."""
+        name = args[0]
+        if self.get_command(ctx, name) is None:
+            close = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], n=1)
+            hint = f"did you mean `gpux {close[0]}`" if close else "gpux --help lists the commands"
+            raise UsageError(f"there is no command `{name}`", hint=hint, command=name)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="gpux")
+def cli() -> None:
+    """Pull, prove, run and benchmark models on the fastest thing this machine really has.
+
+    \b
+    Examples:
+      gpux pull sentence-transformers/all-MiniLM-L6-v2
+      gpux run all-MiniLM-L6-v2 "A cat sits on the mat" --benchmark
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    printer = Printer(json="--json" in arguments)
+    try:
+        outcome: Any = cli.main(args=arguments, prog_name="gpux", standalone_mode=False)
+    except GpuxError as error:
+        printer.error(error)
+        return error.exit_code
+    except click.exceptions.Abort:
+        return _interrupted(printer)
+    except click.UsageError as error:
+        printer.error(_from_click(error))
+        return 2
+    except click.ClickException as error:
+        printer.error(GpuxError(_sentence(error.format_message())))
+        return 1
+    except KeyboardInterrupt:
+        return _interrupted(printer)
+    except BrokenPipeError:
+        # The reader of a pipe went away: nothing is wrong, and Python must not complain about it at exit.
+        sys.stdout = None
+        return 0
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _interrupted(printer: Printer) -> int:
+    printer.say("stopped")
+    return 130
+
+
+def _from_click(error: click.UsageError) -> UsageError:
+    path = error.ctx.command_path if error.ctx else "gpux"
+    return UsageError(_sentence(error.format_message()), hint=f"{path} --help")
+
+
+def _sentence(text: str) -> str:
+    text = text.strip().rstrip(".").replace("'", "`")
+    return text[:1].lower() + text[1:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -107,7 +106,7 @@ def requirements(toolchain: Toolchain) -> list[str]:
     return [line.partition(";")[0].strip() for line in lines if marker in line.replace("'", '"')]
 
 
-def install(toolchain: Toolchain, *, progress: Progress = silent, run: Callable[[list[str]], None] | None = None) -> Installation:
+def install(toolchain: Toolchain, *, progress: Progress = silent) -> Installation:
     """Make an environment of its own for a toolchain under the store, with pip and its settings.
 
     torch comes first and alone, so that no other package's wider range picks another build of it.
@@ -116,7 +115,6 @@ def install(toolchain: Toolchain, *, progress: Progress = silent, run: Callable[
         ExporterMissing: pip failed; the error carries its last lines.
         StoreUnwritable: The environment cannot be written.
     """
-    run = run or _run
     directory = _environment(toolchain)
     python = _interpreter(directory)
     try:
@@ -126,14 +124,28 @@ def install(toolchain: Toolchain, *, progress: Progress = silent, run: Callable[
             f"`{directory.parent}` cannot be written: {error.strerror}", hint="set GPUX_HOME to a writable folder", path=directory.parent
         ) from error
     progress(Event("install", f"making an environment for {toolchain.name}"))
-    run([sys.executable, "-m", "venv", "--clear", str(directory)])
+    _run([sys.executable, "-m", "venv", "--clear", str(directory)])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     needed = requirements(toolchain)
     first = [line for line in needed if line.startswith("torch")]
     for batch in (first, [line for line in needed if line not in first]):
         progress(Event("install", f"installing {', '.join(batch)}"))
-        run([*pip, *batch, *(first if batch is not first else [])])
+        _run([*pip, *batch, *(first if batch is not first else [])])
     return find(toolchain)
+
+
+def exporters() -> tuple[Installation, ...]:
+    """Every toolchain, and where each is installed."""
+    return tuple(find(toolchain) for toolchain in TOOLCHAINS.values())
+
+
+def install_exporter(name: str, *, progress: Progress = silent) -> Installation:
+    """Install a toolchain by name; see :func:`install`.
+
+    Raises:
+        UsageError: There is no toolchain of that name.
+    """
+    return install(named(name), progress=progress)
 
 
 def _environment(toolchain: Toolchain) -> Path:

