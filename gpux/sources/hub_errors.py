@@ -58,6 +58,8 @@ def wait(error: BaseException, attempt: int) -> float | None:
     asked = headers.get("Retry-After", "") if headers else ""
     if asked.isdecimal():
         return float(asked) if float(asked) <= _LONGEST_WAIT else None
+    if "Timeout" in type(error).__name__:
+        return 0.0  # it has been waited for already
     return min(0.5 * 2.0**attempt, 8.0)
 
 

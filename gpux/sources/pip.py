@@ -117,6 +117,7 @@ def _run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
         errors="replace", env=environment, cwd=folder if watch else None,
     ) as process:  # fmt: skip
+        most = 0
         try:
             while True:
                 try:
@@ -124,7 +125,8 @@ def _run(
                     break
                 except subprocess.TimeoutExpired:
                     if watch and callable(tell):
-                        tell(_size(watch))
+                        most = max(most, _size(watch))
+                        tell(most)
         except BaseException:
             process.kill()
             raise

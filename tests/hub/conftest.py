@@ -1,12 +1,6 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from server import HubServer
 
 
@@ -33,3 +27,22 @@ def hub(tmp_path, monkeypatch):
         ):
             monkeypatch.delenv(name, raising=False)
         yield server
+
+
+@pytest.fixture
+def graph_with_data():
+    """Makes the files of a graph whose weights lie in another one."""
+    import onnx
+
+    def make(path: str, location: str) -> dict[str, bytes]:
+        tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[4])
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+        spec = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [4]) for name in ("x", "y")]
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("Add", ["x", "w"], ["y"])], "g", spec[:1], spec[1:], [tensor]
+        )
+        data = {f"{path.rpartition('/')[0]}/{location}": b"\0" * 16} if ".." not in location else {}
+        return {path: onnx.helper.make_model(graph).SerializeToString(), **data}
+
+    return make

@@ -98,6 +98,11 @@ class HubServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    @property
+    def storage(self) -> str:
+        """Where large files are redirected to: another host, as at the Hub, which must not see tokens."""
+        return f"http://localhost:{self._server.server_address[1]}"
+
     def __enter__(self) -> HubServer:
         self._thread.start()
         return self
@@ -178,7 +183,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
         def handle(self) -> None:
@@ -196,25 +201,33 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             path, query = unquote(parts.path), parse_qs(parts.query)
             self.fault = hub.take_fault(self.command, path)
             if self.fault and self.fault.status:
-                return self.answer(self.fault.status, self.fault.body or b"", self.fault.headers)
+                self.answer(self.fault.status, self.fault.body or b"", self.fault.headers)
+                return None
             if self.fault and self.fault.body is not None and self.fault.cut is None:
-                return self.answer(200, self.fault.body, {"Content-Type": "text/html"})
+                self.answer(200, self.fault.body, {"Content-Type": "text/html"})
+                return None
             if path == "/api/whoami-v2":
                 known = self.token() in hub.tokens
                 return self.answer(
                     200 if known else 401, b'{"name": "tester", "type": "user"}' if known else b"{}"
                 )
             if match := re.fullmatch(r"/api/models/(.+?)/tree/([^/]+)(?:/(.*))?", path):
-                return self.tree(match[1], match[2], query)
+                self.tree(match[1], match[2], query)
+                return None
             if match := re.fullmatch(r"/api/models/(.+?)/refs", path):
-                return self.refs(match[1])
+                self.refs(match[1])
+                return None
             if match := re.fullmatch(r"/api/models/(.+?)(?:/revision/(.+))?", path):
-                return self.info(match[1], match[2] or "main", query)
+                self.info(match[1], match[2] or "main", query)
+                return None
             if match := re.fullmatch(r"/lfs/(.+?)/([0-9a-f]{64})/(.*)", path):
-                return self.lfs(match[1], match[2])
+                self.lfs(match[1], match[2])
+                return None
             if match := re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path):
-                return self.resolve(match[1], match[2], match[3])
-            return self.refuse(404, "", "Not found")
+                self.resolve(match[1], match[2], match[3])
+                return None
+            self.refuse(404, "", "Not found")
+            return None
 
         def token(self) -> str | None:
             header = self.headers.get("Authorization") or ""
@@ -309,31 +322,37 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 return
             data = repo.commits[commit].get(path)
             if data is None:
-                return self.refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
+                self.refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
+                return
             headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes", "ETag": f'"{blob_id(data)}"'}
             if len(data) < LARGE:
-                return self.content(data, headers)
+                self.content(data, headers)
+                return
             digest = hashlib.sha256(data).hexdigest()
             headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(data))}
             self.answer(
-                302, b"", {**headers, "Location": f"{hub.url}/lfs/{name}/{digest}/{path}?signature=1"}
+                302, b"", {**headers, "Location": f"{hub.storage}/lfs/{name}/{digest}/{path}?signature=1"}
             )
 
         def lfs(self, name: str, digest: str) -> None:
             for content in hub.repos[name].commits.values():
                 for data in content.values():
                     if len(data) >= LARGE and hashlib.sha256(data).hexdigest() == digest:
-                        return self.content(data, {"ETag": f'"{digest}"', "Accept-Ranges": "bytes"})
-            return self.refuse(404, "EntryNotFound", "Entry not found")
+                        self.content(data, {"ETag": f'"{digest}"', "Accept-Ranges": "bytes"})
+                        return
+            self.refuse(404, "EntryNotFound", "Entry not found")
+            return
 
         def content(self, data: bytes, headers: dict[str, str]) -> None:
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
             if not asked:
-                return self.answer(200, data, headers)
+                self.answer(200, data, headers)
+                return
             start = int(asked[1])
             if start >= len(data):
-                return self.answer(416, b"", {**headers, "Content-Range": f"bytes */{len(data)}"})
-            return self.answer(
+                self.answer(416, b"", {**headers, "Content-Range": f"bytes */{len(data)}"})
+                return
+            self.answer(
                 206, data[start:], {**headers, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
             )
 
