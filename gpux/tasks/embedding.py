@@ -130,8 +130,14 @@ class EmbeddingPipeline(Pipeline):
             for kind, step in self._modules.steps:
                 if kind != "Normalize" or normalize is not False:
                     pooled = step(pooled)
-            pooled = pooled[:, :keep]
-            vectors[batch.rows] = layers.unit(pooled) if normalize else pooled
+            if keep < pooled.shape[1]:
+                pooled = pooled[:, :keep]
+            if normalize:
+                pooled = layers.unit(pooled)
+            if len(checked) == 1:
+                clock.lap("postprocess")
+                return pooled
+            vectors[batch.rows] = pooled
         return vectors
 
     def describe(self) -> Mapping[str, Any]:
@@ -161,12 +167,10 @@ class EmbeddingPipeline(Pipeline):
         if outputs.ndim == 2:
             return outputs[: len(spans)]
         modes = self._modules.modes
-        return np.stack(
-            [
-                pooling.pool(outputs[row, start:stop], modes, skip=skip)
-                for row, (start, stop) in enumerate(spans)
-            ]
-        )
+        pooled = [
+            pooling.pool(outputs[i, start:stop], modes, skip=skip) for i, (start, stop) in enumerate(spans)
+        ]
+        return pooled[0][None] if len(pooled) == 1 else np.stack(pooled)
 
     def _prompt(self, name: str | None, prompt: str | None) -> str:
         if prompt is not None:

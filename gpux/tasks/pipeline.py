@@ -9,6 +9,7 @@ from itertools import islice
 from time import perf_counter
 from typing import Any, ClassVar
 
+from gpux import integrity
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import Head
@@ -52,6 +53,9 @@ class Pipeline(ABC):
         head: What the task needs of a checkpoint.
         parameters: Names of the keyword arguments that :meth:`answer` takes.
         window: Items that :meth:`stream` holds at once.
+
+    Raises:
+        CorruptArtifact: A file that the task may read was altered since it was stored.
     """
 
     head: ClassVar[Head]
@@ -59,6 +63,7 @@ class Pipeline(ABC):
     window: ClassVar[int] = 2048
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
+        integrity.check(artifact, _small_files(artifact))
         self.artifact = artifact
         self.session = session
 
@@ -129,3 +134,12 @@ class Pipeline(ABC):
     def describe(self) -> Mapping[str, Any]:
         """What of the model's own settings the task follows (pooling, maximum length …), for ``gpux show``."""
         return {}
+
+
+def _small_files(artifact: Artifact) -> list[str]:
+    """Every file but the graphs and their weights, which the session looks after."""
+    graphs = {path for variant in artifact.manifest.variants for path in variant.graphs.values()}
+    folders = tuple(f"{folder}/" for path in graphs if (folder := path.rpartition("/")[0]))
+    return [
+        f.path for f in artifact.manifest.files if f.path not in graphs and not f.path.startswith(folders)
+    ]

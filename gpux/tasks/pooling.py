@@ -5,6 +5,7 @@ Source: https://github.com/huggingface/sentence-transformers/blob/v6.2.0/sentenc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ def _weighted_mean(tokens: Floats, skipped: int) -> Floats:
 MODES: dict[str, Callable[[Floats, int], Floats]] = {
     "cls": lambda tokens, _: tokens[0],
     "max": lambda tokens, _: tokens.max(axis=0),
-    "mean": lambda tokens, _: tokens.sum(axis=0) / np.float32(len(tokens)),
-    "mean_sqrt_len_tokens": lambda tokens, _: tokens.sum(axis=0) / np.sqrt(np.float32(len(tokens))),
+    "mean": lambda tokens, _: np.add.reduce(tokens) / len(tokens),
+    "mean_sqrt_len_tokens": lambda tokens, _: np.add.reduce(tokens) / math.sqrt(len(tokens)),
     "weightedmean": _weighted_mean,
     "lasttoken": lambda tokens, _: tokens[-1],
 }
@@ -62,7 +63,7 @@ def pool(tokens: Floats, names: Sequence[str], *, skip: int = 0) -> Floats:
     Returns:
         float32 [hidden] for each mode, joined; zeros where no token counts.
     """
-    counted = tokens[skip:]
+    counted = tokens[skip:] if skip else tokens
     if not len(counted):
         return np.zeros(len(names) * tokens.shape[1], dtype=np.float32)
     if len(names) == 1:

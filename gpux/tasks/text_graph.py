@@ -113,6 +113,8 @@ class TextGraph:
     def _pad(
         self, encodings: Sequence[Encoding], width: int
     ) -> tuple[dict[str, np.ndarray], list[tuple[int, int]]]:
+        if len(encodings) == 1 and self._fixed_rows is None and len(encodings[0]) == width:
+            return self._alone(encodings[0], width)
         padding = self.tokenizer.padding
         width = max(width, 1)  # a tokenizer without special tokens makes nothing of an empty text
         shape = (self._fixed_rows or len(encodings), width)
@@ -137,3 +139,17 @@ class TextGraph:
                 positions[row, start:stop] = np.arange(length)
             spans.append((start, stop))
         return feeds, spans
+
+    def _alone(self, encoding: Encoding, width: int) -> tuple[dict[str, np.ndarray], list[tuple[int, int]]]:
+        """What :meth:`_pad` makes of one text, with the fewest calls: the path of every single request."""
+        feeds = {}
+        for name, dtype in self._dtypes.items():
+            if name == "input_ids":
+                feeds[name] = np.array((encoding.ids,), dtype)
+            elif name == "attention_mask":
+                feeds[name] = np.ones((1, width), dtype)
+            elif name == "token_type_ids":
+                feeds[name] = np.array((encoding.type_ids,), dtype)
+            else:
+                feeds[name] = np.arange(width, dtype=dtype)[None]
+        return feeds, [(0, width)]

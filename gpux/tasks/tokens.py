@@ -60,6 +60,12 @@ class Tokenizer:
 
         The texts must have passed :mod:`gpux.tasks.texts`.
         """
+        if (
+            len(texts) == 1
+        ):  # the batch call would wake its thread pool, beside the runtime's that still spins
+            (text,) = texts
+            pair = text if isinstance(text, tuple) else (text,)
+            return [self._backend.encode(*pair)]
         encodings: list[Encoding] = self._backend.encode_batch_fast(texts)
         return encodings
 
