@@ -39,7 +39,8 @@ LAW = {
     "loading": BELOW_TASKS | {"reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
     "serve": LEAVES | {"artifact"},
-    "cli": {"errors", "settings", "events", "bench.render", "the door"},
+    "doctor": LEAVES | {"export", "provider", "registry"},
+    "cli": {"_version", "errors", "settings", "events", "bench.render", "the door"},
     "__main__": {"cli"},
     "the door": LEAVES
     | {"artifact", "bench", "loading", "model", "registry"},  # gpux/__init__.py: the public names
