@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from gpux import errors
     from gpux.artifact import Artifact
     from gpux.bench import benchmark
-    from gpux.loading import load, plan, providers
-    from gpux.model import Model
     from gpux.doctor import diagnose
     from gpux.export.toolchains import exporters, install_exporter
+    from gpux.loading import load, plan, providers
+    from gpux.model import Model
     from gpux.registry.pull import plan_pull, pull
     from gpux.registry.store import Removal, Store
 

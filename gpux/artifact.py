@@ -245,11 +245,17 @@ def read(directory: Path) -> Artifact:
         data = (directory / MANIFEST).read_bytes()
     except OSError as error:
         raise CorruptArtifact(
-            f"artifact `{digest[:12]}` has no readable manifest", hint="gpux verify", digest=digest, path=directory
+            f"artifact `{digest[:12]}` has no readable manifest",
+            hint="gpux verify",
+            digest=digest,
+            path=directory,
         ) from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise CorruptArtifact(
-            f"the manifest of artifact `{digest[:12]}` was altered after it was stored", hint="gpux verify", digest=digest, path=directory
+            f"the manifest of artifact `{digest[:12]}` was altered after it was stored",
+            hint="gpux verify",
+            digest=digest,
+            path=directory,
         )
     try:
         return Artifact(directory, digest, Manifest.from_json(data))

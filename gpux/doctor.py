@@ -40,7 +40,16 @@ class Check:
 def diagnose() -> tuple[Check, ...]:
     """Run every check; one that cannot be made is a finding itself."""
     checks: list[Check] = []
-    looks: tuple[Callable[[], list[Check]], ...] = (_python, _runtimes, _providers, _threads, _exporter, _store, _pip, _hub)
+    looks: tuple[Callable[[], list[Check]], ...] = (
+        _python,
+        _runtimes,
+        _providers,
+        _threads,
+        _exporter,
+        _store,
+        _pip,
+        _hub,
+    )
     for look in looks:
         try:
             checks += look()
@@ -61,7 +70,9 @@ def _runtimes() -> list[Check]:
             for dist in metadata.distributions()
             # Plug-ins (onnxruntime-ep-…, -genai, -extensions) live beside a runtime; the others all are one.
             if (dist.name or "").lower().startswith("onnxruntime")
-            and not (dist.name or "").lower().startswith(("onnxruntime-ep-", "onnxruntime-genai", "onnxruntime-extensions", "onnxruntime-qnn"))
+            and not (dist.name or "")
+            .lower()
+            .startswith(("onnxruntime-ep-", "onnxruntime-genai", "onnxruntime-extensions", "onnxruntime-qnn"))
         }
     )
     if not found:
@@ -80,7 +91,9 @@ def _providers() -> list[Check]:
             checks.append(Check(f"provider {probe.provider}", "ok", "computed the self-test rightly"))
         else:
             state = "fail" if probe.provider == "cpu" else "note"
-            checks.append(Check(f"provider {probe.provider}", state, probe.reason or str(probe.state), probe.hint))
+            checks.append(
+                Check(f"provider {probe.provider}", state, probe.reason or str(probe.state), probe.hint)
+            )
     return checks
 
 
@@ -88,9 +101,17 @@ def _threads() -> list[Check]:
     machine = hardware.describe()
     asked = settings.threads()
     if asked and asked > machine.cores_allowed:
-        finding = f"GPUX_THREADS is {asked}, this process may use {machine.cores_allowed} of {machine.cores} cores"
+        finding = (
+            f"GPUX_THREADS is {asked}, this process may use {machine.cores_allowed} of {machine.cores} cores"
+        )
         return [Check("threads", "note", finding, f"export GPUX_THREADS={machine.cores_allowed}")]
-    return [Check("threads", "ok", f"{machine.cores_allowed} of {machine.cores} cores may be used; {machine.processor}")]
+    return [
+        Check(
+            "threads",
+            "ok",
+            f"{machine.cores_allowed} of {machine.cores} cores may be used; {machine.processor}",
+        )
+    ]
 
 
 def _exporter() -> list[Check]:
@@ -109,7 +130,14 @@ def _store() -> list[Check]:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return [Check("store", "fail", f"{root} cannot be written: {error.strerror}", "set GPUX_HOME to a folder of yours")]
+        return [
+            Check(
+                "store",
+                "fail",
+                f"{root} cannot be written: {error.strerror}",
+                "set GPUX_HOME to a folder of yours",
+            )
+        ]
     free = shutil.disk_usage(root).free
     if free < _LOW:
         return [Check("store", "note", f"{root} has {free >> 20} MiB free", "gpux prune")]
@@ -120,13 +148,27 @@ def _pip() -> list[Check]:
     try:
         version = metadata.version("pip")
     except metadata.PackageNotFoundError:
-        return [Check("pip", "note", "pip is not in this environment: `pypi:` references need it", f"{sys.executable} -m ensurepip")]
+        return [
+            Check(
+                "pip",
+                "note",
+                "pip is not in this environment: `pypi:` references need it",
+                f"{sys.executable} -m ensurepip",
+            )
+        ]
     return [Check("pip", "ok", version)]
 
 
 def _hub() -> list[Check]:
     if settings.offline():
-        return [Check("hub", "note", "offline was asked for: only stored and cached models can be used", "unset GPUX_OFFLINE HF_HUB_OFFLINE")]
+        return [
+            Check(
+                "hub",
+                "note",
+                "offline was asked for: only stored and cached models can be used",
+                "unset GPUX_OFFLINE HF_HUB_OFFLINE",
+            )
+        ]
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     target = urlsplit(proxy or endpoint)

@@ -66,7 +66,10 @@ def _quota() -> float | None:
     v2 = _text(_CGROUP / "cpu.max").split()
     if len(v2) == 2 and v2[0].isdecimal() and v2[1].isdecimal():
         return int(v2[0]) / int(v2[1])
-    quota, period = _number(_CGROUP / "cpu" / "cpu.cfs_quota_us"), _number(_CGROUP / "cpu" / "cpu.cfs_period_us")
+    quota, period = (
+        _number(_CGROUP / "cpu" / "cpu.cfs_quota_us"),
+        _number(_CGROUP / "cpu" / "cpu.cfs_period_us"),
+    )
     return quota / period if quota and period else None
 
 
@@ -78,12 +81,28 @@ def _processor() -> str:
         import subprocess
 
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or platform.processor()
+        return (
+            subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+            or platform.processor()
+        )
     return platform.processor() or platform.machine()
 
 
 def _features() -> tuple[str, ...]:
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve")
+    wanted = (
+        "avx2",
+        "avx512f",
+        "avx512_vnni",
+        "avx512_bf16",
+        "avx_vnni",
+        "amx_int8",
+        "amx_bf16",
+        "asimd",
+        "asimddp",
+        "i8mm",
+        "bf16",
+        "sve",
+    )
     for line in _text(Path("/proc/cpuinfo")).splitlines():
         if line.startswith(("flags", "Features")):
             have = set(line.partition(":")[2].split())

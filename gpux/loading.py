@@ -47,7 +47,9 @@ def load(
         GpuxError: See :mod:`gpux.errors`.
     """
     started = perf_counter()
-    artifact, named = (model, None) if isinstance(model, Artifact) else _resolve(model, variant, task, progress)
+    artifact, named = (
+        (model, None) if isinstance(model, Artifact) else _resolve(model, variant, task, progress)
+    )
     request = Request(
         provider=provider or settings.provider(),
         variant=variant or named or settings.variant(),
@@ -73,7 +75,9 @@ def load(
     return Model(artifact, request, chosen, session, ready, task=task, timings=timings)
 
 
-def plan(model: str | Artifact, *, provider: str | None = None, variant: str | None = None, quality: str = "near") -> Plan:
+def plan(
+    model: str | Artifact, *, provider: str | None = None, variant: str | None = None, quality: str = "near"
+) -> Plan:
     """What :func:`load` would choose, and why every other candidate would not run.
 
     Raises:
@@ -81,9 +85,13 @@ def plan(model: str | Artifact, *, provider: str | None = None, variant: str | N
         ProviderError: Nothing fits.
     """
     artifact = model if isinstance(model, Artifact) else Store().get(model)
-    request = Request(provider=provider or settings.provider(), variant=variant or settings.variant(), quality=quality)
+    request = Request(
+        provider=provider or settings.provider(), variant=variant or settings.variant(), quality=quality
+    )
     available = door.discover()
-    return choose(artifact, available, [p.probe() for p in available.values()], request, cores=hardware.cores_allowed())
+    return choose(
+        artifact, available, [p.probe() for p in available.values()], request, cores=hardware.cores_allowed()
+    )
 
 
 def providers() -> tuple[Probe, ...]:
@@ -91,7 +99,9 @@ def providers() -> tuple[Probe, ...]:
     return tuple(provider.probe() for provider in door.discover().values())
 
 
-def _resolve(text: str, variant: str | None, task: str | None, progress: Progress) -> tuple[Artifact, str | None]:
+def _resolve(
+    text: str, variant: str | None, task: str | None, progress: Progress
+) -> tuple[Artifact, str | None]:
     named = parse(text).variant
     store = Store()
     entry = store.find(text)

@@ -70,7 +70,9 @@ class Model:
         if unknown:
             known = ", ".join(self.pipeline.parameters) or "none"
             raise InvalidInput(
-                f"`{self.task}` takes no parameter `{min(unknown)}`", hint=f"it takes {known}", parameter=min(unknown)
+                f"`{self.task}` takes no parameter `{min(unknown)}`",
+                hint=f"it takes {known}",
+                parameter=min(unknown),
             )
         clock = Clock()
         if self.pipeline.is_item(inputs):
@@ -117,7 +119,9 @@ class Model:
         )
         return vectors
 
-    def benchmark(self, inputs: Any = None, *, runs: int = 100, warmup: int = 10, **parameters: Any) -> Report:
+    def benchmark(
+        self, inputs: Any = None, *, runs: int = 100, warmup: int = 10, **parameters: Any
+    ) -> Report:
         """Measure this model on this machine; see :func:`gpux.benchmark`."""
         import gpux
 

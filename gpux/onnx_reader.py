@@ -93,10 +93,14 @@ def _model(view: Buffer) -> GraphSummary:
                     _graph(_bytes(graph), walk, 0)
     if summary is None:
         raise OnnxError("it holds no graph")
-    return GraphSummary(*summary, frozenset(walk.operators), frozenset(walk.external), walk.parameters, walk.opset)
+    return GraphSummary(
+        *summary, frozenset(walk.operators), frozenset(walk.external), walk.parameters, walk.opset
+    )
 
 
-def _graph(view: Buffer, walk: _Walk, depth: int) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], int]:
+def _graph(
+    view: Buffer, walk: _Walk, depth: int
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], int]:
     if depth > _MAX_DEPTH:
         raise OnnxError("its subgraphs are nested too deep")
     inputs: list[TensorSpec] = []
@@ -110,7 +114,9 @@ def _graph(view: Buffer, walk: _Walk, depth: int) -> tuple[tuple[TensorSpec, ...
         elif number == 5:
             initialized.add(_tensor(_bytes(value), walk))
         elif number == 15:  # SparseTensorProto: values 1, indices 2
-            initialized.update(_tensor(_bytes(part), walk) for inner, part in _fields(_bytes(value)) if inner in {1, 2})
+            initialized.update(
+                _tensor(_bytes(part), walk) for inner, part in _fields(_bytes(value)) if inner in {1, 2}
+            )
         elif number in {11, 12}:
             (inputs if number == 11 else outputs).append(_value_info(_bytes(value)))
     return tuple(spec for spec in inputs if spec.name not in initialized), tuple(outputs), nodes
@@ -160,7 +166,9 @@ def _value_info(view: Buffer) -> TensorSpec:
     for number, value in _fields(view):
         if number == 1:
             name = _text(value)
-        elif number == 2:  # TypeProto: tensor_type 1 {elem_type 1, shape 2 {dim 1 {dim_value 1, dim_param 2}}}
+        elif (
+            number == 2
+        ):  # TypeProto: tensor_type 1 {elem_type 1, shape 2 {dim 1 {dim_value 1, dim_param 2}}}
             tensor = dict(_fields(_bytes(value))).get(1, b"")
             for inner, part in _fields(_bytes(tensor)):
                 if inner == 1:

@@ -89,9 +89,13 @@ def choose(
     """
     named = None if request.provider == AUTO else find(request.provider, providers).name
     if request.quality not in {*QUALITIES[:2], "any"}:
-        raise InvalidSetting(f"quality `{request.quality}` is none of exact, near, any", hint="use --quality near")
+        raise InvalidSetting(
+            f"quality `{request.quality}` is none of exact, near, any", hint="use --quality near"
+        )
     if request.threads is not None and request.threads < 1:
-        raise InvalidSetting(f"{request.threads} threads cannot run anything", hint="give --threads 1 or more")
+        raise InvalidSetting(
+            f"{request.threads} threads cannot run anything", hint="give --threads 1 or more"
+        )
     variants = [artifact.variant(request.variant)] if request.variant else list(artifact.manifest.variants)
     by_name = {probe.provider: probe for probe in probes}
     if named and named in by_name:
@@ -108,7 +112,10 @@ def choose(
     if not accepted:
         raise _nothing(artifact, rejected)
     name, variant = accepted[0]
-    rejected.extend(Rejected(n, v.name, f"ranked behind {name} {variant.name}; nothing was measured") for n, v in accepted[1:])
+    rejected.extend(
+        Rejected(n, v.name, f"ranked behind {name} {variant.name}; nothing was measured")
+        for n, v in accepted[1:]
+    )
     reason = "named" if named else f"highest rank of the providers that work ({len(accepted)} fit)"
     return Plan(name, variant.name, request.threads or cores, request.strict, reason, tuple(rejected))
 
@@ -121,12 +128,21 @@ def _refusal(
     if not named and provider.rank < 0:
         return Rejected(provider.name, variant.name, "never chosen unless named")
     if probe is None or probe.state is not State.WORKS:
-        reason = (probe and probe.reason) or "it was not probed"
-        return Rejected(provider.name, variant.name, reason, probe and probe.hint)
+        reason = (probe.reason if probe else None) or "it was not probed"
+        return Rejected(provider.name, variant.name, reason, probe.hint if probe else None)
     quality = variant.certificate.quality
-    if not request.variant and request.quality != "any" and QUALITIES.index(quality) > QUALITIES.index(request.quality):
+    if (
+        not request.variant
+        and request.quality != "any"
+        and QUALITIES.index(quality) > QUALITIES.index(request.quality)
+    ):
         hint = f"name it with --variant {variant.name}, or pass --quality any"
-        return Rejected(provider.name, variant.name, f"its certificate is `{quality}`, `{request.quality}` was asked for", hint)
+        return Rejected(
+            provider.name,
+            variant.name,
+            f"its certificate is `{quality}`, `{request.quality}` was asked for",
+            hint,
+        )
     return None
 
 
@@ -142,7 +158,9 @@ def _must_work(probe: Probe) -> None:
 
 
 def _nothing(artifact: Artifact, rejected: Sequence[Rejected]) -> NoCandidate:
-    serious = [r for r in rejected if "never chosen" not in r.reason and "was asked for" not in r.reason] or list(rejected)
+    serious = [
+        r for r in rejected if "never chosen" not in r.reason and "was asked for" not in r.reason
+    ] or list(rejected)
     first = serious[0] if serious else None
     why = f": {first.provider} {first.variant} — {first.reason}" if first else ""
     return NoCandidate(

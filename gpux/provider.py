@@ -117,7 +117,9 @@ class Opened(Protocol):
     def inputs(self) -> tuple[TensorSpec, ...]: ...
     @property
     def outputs(self) -> tuple[TensorSpec, ...]: ...
-    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         """Arrays in by input name, arrays out by output name (all outputs when ``None``)."""
         ...
 
@@ -189,7 +191,9 @@ def find(name: str, providers: Mapping[str, Provider]) -> Provider:
     close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     raise UnknownProvider(
         f"there is no provider `{name}` in this installation",
-        hint=f"did you mean `{close[0]}`" if close else f"providers here are {', '.join(providers)}; see gpux providers",
+        hint=f"did you mean `{close[0]}`"
+        if close
+        else f"providers here are {', '.join(providers)}; see gpux providers",
         provider=name,
     )
 

@@ -99,8 +99,12 @@ def parse(text: str, *, revision: str | None = None) -> Reference:
 
 
 def is_path(text: str) -> bool:
-    """Whether the text can only mean a place on this machine (``./x``, ``/x``, ``~/x``, ``C:\\x``, ``file:x``)."""
-    return text.startswith(("./", "../", "/", "~", ".\\", "..\\", "\\", "file:")) or text in {".", ".."} or bool(_DRIVE.match(text))
+    r"""Whether the text can only mean a place on this machine (``./x``, ``/x``, ``~/x``, ``C:\x``, ``file:x``)."""
+    return (
+        text.startswith(("./", "../", "/", "~", ".\\", "..\\", "\\", "file:"))
+        or text in {".", ".."}
+        or bool(_DRIVE.match(text))
+    )
 
 
 def _split_scheme(text: str) -> tuple[str, str]:
@@ -118,7 +122,9 @@ def _split_scheme(text: str) -> tuple[str, str]:
         raise _invalid(text, f"the scheme `{scheme}:` is not supported by this version")
     if rest.startswith("//"):
         raise InvalidReference(
-            f"`{text}` is a web address, not a model reference", hint="use org/name, as it stands in the address", reference=text
+            f"`{text}` is a web address, not a model reference",
+            hint="use org/name, as it stands in the address",
+            reference=text,
         )
     close = difflib.get_close_matches(scheme, _SCHEMES, n=1)
     if "/" not in rest and not close:
@@ -150,7 +156,12 @@ def _hub(text: str, rest: str) -> Reference:
         raise _invalid(text, f"`{revision}` is no branch, tag or commit")
     segments = name.split("/")
     for segment in segments[:2]:
-        if not _HUB_SEGMENT.fullmatch(segment) or ".." in segment or "--" in segment or segment.endswith(".git"):
+        if (
+            not _HUB_SEGMENT.fullmatch(segment)
+            or ".." in segment
+            or "--" in segment
+            or segment.endswith(".git")
+        ):
             raise _invalid(text, f"`{segment}` cannot be part of a Hub name")
     file = "/".join(segments[2:]) or None
     if file is None and len(segments) > 2:
@@ -165,7 +176,9 @@ def _package(text: str, rest: str) -> Reference:
         raise _invalid(text, f"`{name}` cannot be the name of a package")
     if "==" in head.replace("@", "==", 1) and not _VERSION.fullmatch(version):
         raise _invalid(text, f"`{version}` cannot be a version")
-    return Reference("pypi", re.sub(r"[-_.]+", "-", name).lower(), version or None, _inner(text, file or None))
+    return Reference(
+        "pypi", re.sub(r"[-_.]+", "-", name).lower(), version or None, _inner(text, file or None)
+    )
 
 
 def _local(text: str, rest: str) -> Reference:
@@ -189,12 +202,18 @@ def _inner(text: str, file: str | None) -> str | None:
 
 def _with_revision(text: str, reference: Reference, revision: str) -> Reference:
     if reference.scheme == "file":
-        raise InvalidReference(f"`{text}` is a local path and has no revisions", hint="drop --revision", reference=text)
+        raise InvalidReference(
+            f"`{text}` is a local path and has no revisions", hint="drop --revision", reference=text
+        )
     if reference.revision not in {None, revision}:
         raise InvalidReference(
-            f"`{text}` asks for revision `{reference.revision}` and --revision for `{revision}`", hint="give one of them", reference=text
+            f"`{text}` asks for revision `{reference.revision}` and --revision for `{revision}`",
+            hint="give one of them",
+            reference=text,
         )
-    parsed = parse(f"{reference.scheme}:{reference.name}{'==' if reference.scheme == 'pypi' else '@'}{revision}")
+    parsed = parse(
+        f"{reference.scheme}:{reference.name}{'==' if reference.scheme == 'pypi' else '@'}{revision}"
+    )
     return replace(parsed, file=reference.file)
 
 

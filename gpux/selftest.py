@@ -52,7 +52,11 @@ def _constants() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _node(kind: str, inputs: list[str], output: str) -> bytes:
-    return b"".join(_field(1, name.encode()) for name in inputs) + _field(2, output.encode()) + _field(4, kind.encode())
+    return (
+        b"".join(_field(1, name.encode()) for name in inputs)
+        + _field(2, output.encode())
+        + _field(4, kind.encode())
+    )
 
 
 def _tensor(name: str, array: np.ndarray) -> bytes:

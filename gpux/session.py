@@ -35,7 +35,9 @@ class Session:
         self._dtypes = {spec.name: spec.dtype for spec in opened.inputs}
         self._ranks = {spec.name: len(spec.shape) for spec in opened.inputs}
 
-    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         """Run the graph once.
 
         Args:
@@ -78,15 +80,21 @@ class Session:
                 return InvalidInput(f"input `{spec.name}` is missing", hint=takes, input=spec.name)
             array = feeds[spec.name]
             if array.dtype != spec.dtype:
-                return InvalidInput(f"input `{spec.name}` is {array.dtype}, not {spec.dtype}", hint=takes, input=spec.name)
+                return InvalidInput(
+                    f"input `{spec.name}` is {array.dtype}, not {spec.dtype}", hint=takes, input=spec.name
+                )
             if array.ndim != len(spec.shape):
                 return InvalidInput(
-                    f"input `{spec.name}` has {array.ndim} dimensions, not {len(spec.shape)}", hint=takes, input=spec.name
+                    f"input `{spec.name}` has {array.ndim} dimensions, not {len(spec.shape)}",
+                    hint=takes,
+                    input=spec.name,
                 )
         return InvalidInput("the inputs do not fit the graph", hint=takes)
 
 
-def open_session(artifact: Artifact, plan: Plan, providers: Mapping[str, Provider], *, component: str = "model") -> Session:
+def open_session(
+    artifact: Artifact, plan: Plan, providers: Mapping[str, Provider], *, component: str = "model"
+) -> Session:
     """Open one component of an artifact as the plan says.
 
     Raises:
@@ -97,7 +105,10 @@ def open_session(artifact: Artifact, plan: Plan, providers: Mapping[str, Provide
     """
     graph = artifact.variant(plan.variant).graphs[component]
     prefix = graph.rpartition("/")[0]
-    integrity.check(artifact, [f.path for f in artifact.manifest.files if f.path == graph or f.path.startswith(f"{prefix}/")])
+    integrity.check(
+        artifact,
+        [f.path for f in artifact.manifest.files if f.path == graph or f.path.startswith(f"{prefix}/")],
+    )
     options = Options(threads=plan.threads, precision=plan.variant, extra=plan.options)
     session = Session(providers[plan.provider].open(artifact.path(graph), options), plan)
     _accept(session, plan)

@@ -85,7 +85,9 @@ def _flag(name: str) -> bool:
         return True
     if value in _FALSE:
         return False
-    raise InvalidSetting(f"`{name}` is `{value}`, not a yes or a no", hint=f"set {name}=1 or unset it", variable=name)
+    raise InvalidSetting(
+        f"`{name}` is `{value}`, not a yes or a no", hint=f"set {name}=1 or unset it", variable=name
+    )
 
 
 def _positive(name: str) -> int | None:
@@ -95,5 +97,7 @@ def _positive(name: str) -> int | None:
     if value.isdecimal() and int(value) > 0:
         return int(value)
     raise InvalidSetting(
-        f"`{name}` is `{value}`, not a positive whole number", hint=f"set {name} to 1 or more, or unset it", variable=name
+        f"`{name}` is `{value}`, not a positive whole number",
+        hint=f"set {name} to 1 or more, or unset it",
+        variable=name,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ _DTYPES = {
     "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64",
     "uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "uint64": "uint64",
 }  # fmt: skip
-DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-migraphx", "onnxruntime-directml", "onnxruntime-openvino")
 
 
 def probe(name: str, runtime: Runtime, extra: str, devices: tuple[Device, ...]) -> Probe:
@@ -41,7 +39,9 @@ def probe(name: str, runtime: Runtime, extra: str, devices: tuple[Device, ...]) 
         reason = f"this build of onnxruntime does not list `{runtime.native}`"
         return Probe(name, State.INSTALLED, versions=versions, reason=reason, hint=install)
     try:
-        session = open_graph(selftest.graph(), name, runtime, devices[0].name, Options(threads=1))
+        session = open_graph(
+            selftest.graph(), Options(threads=1), name=name, runtime=runtime, device=devices[0].name
+        )
         right = selftest.matches(session.run(selftest.feeds())["y"])
     except RunFailed as error:
         return Probe(name, State.LISTED, devices, versions, error.message, error.hint)
@@ -52,10 +52,11 @@ def probe(name: str, runtime: Runtime, extra: str, devices: tuple[Device, ...]) 
 
 def open_graph(
     graph: Path | bytes,
+    options: Options,
+    *,
     name: str,
     runtime: Runtime,
     device: str,
-    options: Options,
     provider_options: Mapping[str, str] | None = None,
 ) -> Opened:
     """Open a graph file, or a serialised graph, on one execution provider with the CPU's behind it."""
@@ -67,7 +68,9 @@ def open_graph(
         ) from error
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads
-    settings.log_severity_level = 4  # failures come back as exceptions; the rest is noise on a user's terminal
+    settings.log_severity_level = (
+        4  # failures come back as exceptions; the rest is noise on a user's terminal
+    )
     for key, value in {"session.record_ep_graph_assignment_info": "1", **options.extra}.items():
         settings.add_session_config_entry(key, value)
     wanted: list[Any] = [(runtime.native, dict(provider_options or {}))]
@@ -76,10 +79,12 @@ def open_graph(
     source = graph if isinstance(graph, bytes) else str(graph)
     try:
         session = onnxruntime.InferenceSession(source, settings, providers=wanted)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions share no base class below Exception
+    except Exception as error:
         label = "the graph" if isinstance(graph, bytes) else f"`{graph.name}`"
         raise RunFailed(
-            f"{runtime.native} refused {label}: {_first_line(error)}", hint="gpux verify, then gpux pull --force", provider=name
+            f"{runtime.native} refused {label}: {_first_line(error)}",
+            hint="gpux verify, then gpux pull --force",
+            provider=name,
         ) from error
     if runtime.native not in session.get_providers():
         raise RunFailed(
@@ -101,11 +106,13 @@ class _OnnxRuntimeSession:
         self.outputs = tuple(_spec(arg) for arg in session.get_outputs())
         self._output_names = [spec.name for spec in self.outputs]
 
-    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         names = self._output_names if outputs is None else list(outputs)
         try:
             return dict(zip(names, self._session.run(names, feeds), strict=True))
-        except Exception as error:  # noqa: BLE001 - see open_graph
+        except Exception as error:
             raise RunFailed(
                 f"{self._native} failed while running: {_first_line(error)}",
                 hint="check the inputs' shapes against gpux show, or try another --provider",

@@ -24,7 +24,9 @@ class Cpu:
 
     def open(self, graph: Path, options: Options, /) -> Opened:
         """Open a graph file on ``options.threads`` intra-op threads."""
-        return _onnxruntime.open_graph(graph, self.name, self.runtime, self._device().name, options)
+        return _onnxruntime.open_graph(
+            graph, options, name=self.name, runtime=self.runtime, device=self._device().name
+        )
 
     @staticmethod
     def _device() -> Device:

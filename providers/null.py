@@ -30,7 +30,9 @@ class Null:
         try:
             summary = read_graph(graph)
         except (OnnxError, OSError) as error:
-            raise RunFailed(f"`{graph.name}` is no ONNX graph: {error}", hint="gpux verify", path=graph) from error
+            raise RunFailed(
+                f"`{graph.name}` is no ONNX graph: {error}", hint="gpux verify", path=graph
+            ) from error
         return _Zeros(summary.inputs, summary.outputs, summary.nodes, options.precision)
 
 
@@ -42,7 +44,9 @@ class _Zeros:
         self.outputs = outputs
         self._placement = Placement("null", "none", precision, {"NullProvider": nodes}, 1.0)
 
-    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         sizes: dict[str, int] = {}
         for spec in self.inputs:
             if spec.name in feeds:

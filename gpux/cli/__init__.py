@@ -48,7 +48,9 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(f"gpux.cli.{COMMANDS[name][0]}"), f"{name}_command")
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, but a misspelt command is answered with the right one."""
         name = args[0]
         if self.get_command(ctx, name) is None:
@@ -66,7 +68,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="gpux")
 def cli() -> None:
-    """Pull, prove, run and benchmark models on the fastest thing this machine really has.
+    r"""Pull, prove, run and benchmark models on the fastest thing this machine really has.
 
     \b
     Examples:
@@ -84,19 +86,13 @@ def _run(arguments: list[str]) -> int:
     printer = Printer(json="--json" in arguments)
     try:
         outcome: Any = cli.main(args=arguments, prog_name="gpux", standalone_mode=False)
-    except GpuxError as error:
-        printer.error(error)
-        return error.exit_code
-    except click.exceptions.Abort:
-        return _interrupted(printer)
-    except click.UsageError as error:
-        printer.error(_from_click(error))
-        return 2
-    except click.ClickException as error:
-        printer.error(GpuxError(_sentence(error.format_message())))
-        return 1
-    except KeyboardInterrupt:
-        return _interrupted(printer)
+    except (GpuxError, click.ClickException) as error:
+        told = _from_click(error) if isinstance(error, click.ClickException) else error
+        printer.error(told)
+        return told.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        printer.say("stopped")
+        return 130
     except BrokenPipeError:
         # The reader of a pipe went away: nothing is wrong, and Python must not complain about it at exit.
         sys.stdout = None
@@ -104,14 +100,11 @@ def _run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def _interrupted(printer: Printer) -> int:
-    printer.say("stopped")
-    return 130
-
-
-def _from_click(error: click.UsageError) -> UsageError:
-    path = error.ctx.command_path if error.ctx else "gpux"
-    return UsageError(_sentence(error.format_message()), hint=f"{path} --help")
+def _from_click(error: click.ClickException) -> GpuxError:
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "gpux"
+        return UsageError(_sentence(error.format_message()), hint=f"{path} --help")
+    return GpuxError(_sentence(error.format_message()))
 
 
 def _sentence(text: str) -> str:

@@ -27,7 +27,10 @@ def list_command(printer: Printer) -> None:
     printer.table(("exporter", "installed in", "interpreter", "converts"), rows)
 
 
-@exporter_command.command("install", epilog=examples("gpux exporter install transformers", "gpux exporter install transformers --quiet"))
+@exporter_command.command(
+    "install",
+    epilog=examples("gpux exporter install transformers", "gpux exporter install transformers --quiet"),
+)
 @click.argument("name")
 @talk
 def install_command(printer: Printer, name: str) -> None:

@@ -9,11 +9,15 @@ from gpux.cli.options import choice, examples, talk
 from gpux.cli.printer import Printer, size
 
 
-@click.command("why", epilog=examples("gpux why all-MiniLM-L6-v2", "gpux why all-MiniLM-L6-v2 --provider cpu --json"))
+@click.command(
+    "why", epilog=examples("gpux why all-MiniLM-L6-v2", "gpux why all-MiniLM-L6-v2 --provider cpu --json")
+)
 @click.argument("model")
 @choice
 @talk
-def why_command(printer: Printer, model: str, provider: str | None, variant: str | None, quality: str) -> None:
+def why_command(
+    printer: Printer, model: str, provider: str | None, variant: str | None, quality: str
+) -> None:
     """Show which provider and variant would run a stored model, and why every other one would not."""
     plan = gpux.plan(model, provider=provider, variant=variant, quality=quality)
     if printer.json:
@@ -49,12 +53,20 @@ def doctor_command(printer: Printer) -> int:
     if printer.json:
         printer.record(checks)
     else:
-        rows = [(check.state, check.subject, check.finding + (f"; {check.remedy}" if check.remedy else "")) for check in checks]
+        rows = [
+            (check.state, check.subject, check.finding + (f"; {check.remedy}" if check.remedy else ""))
+            for check in checks
+        ]
         printer.table(("state", "what", "finding"), rows)
     return 1 if any(check.state == "fail" for check in checks) else 0
 
 
-@click.command("completion", epilog=examples('eval "$(gpux completion bash)"', "gpux completion fish > ~/.config/fish/completions/gpux.fish"))
+@click.command(
+    "completion",
+    epilog=examples(
+        'eval "$(gpux completion bash)"', "gpux completion fish > ~/.config/fish/completions/gpux.fish"
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @talk
 def completion_command(printer: Printer, shell: str) -> None:

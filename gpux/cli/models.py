@@ -12,10 +12,18 @@ from gpux.cli.printer import Printer, age, size
 from gpux.cli.progress import Watch
 
 
-@click.command("pull", epilog=examples("gpux pull sentence-transformers/all-MiniLM-L6-v2", "gpux pull ./my-model --task text-classification --dry-run"))
+@click.command(
+    "pull",
+    epilog=examples(
+        "gpux pull sentence-transformers/all-MiniLM-L6-v2",
+        "gpux pull ./my-model --task text-classification --dry-run",
+    ),
+)
 @click.argument("reference")
 @fetching
-@click.option("--variant", "variants", multiple=True, metavar="V", help="A precision to store; may be given again.")
+@click.option(
+    "--variant", "variants", multiple=True, metavar="V", help="A precision to store; may be given again."
+)
 @click.option("--force", is_flag=True, help="Convert and prove again, even if it is stored.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @talk
@@ -31,7 +39,10 @@ def pull_command(printer: Printer, reference: str, *, force: bool, dry_run: bool
             return
         artifact = gpux.pull(reference, force=force, progress=watch, **wishes)
     if printer.json:
-        seconds = {f"{stage}: {message}" if message else stage: round(spent, 3) for (stage, message), spent in watch.seconds.items()}
+        seconds = {
+            f"{stage}: {message}" if message else stage: round(spent, 3)
+            for (stage, message), spent in watch.seconds.items()
+        }
         printer.record({**_brief(artifact), "certificate": artifact.certificate, "seconds": seconds})
         return
     printer.lines([*_proof_lines(artifact), f"time      {_time_line(watch)}"])
@@ -43,8 +54,8 @@ def pull_command(printer: Printer, reference: str, *, force: bool, dry_run: bool
 def list_command(printer: Printer) -> None:
     """Show the stored models: name, task, variants, proof, size, age."""
     store = gpux.Store()
-    rows = []
-    records = []
+    rows: list[tuple[str, ...]] = []
+    records: list[dict[str, Any]] = []
     for entry in store.entries():
         try:
             artifact = store.read(entry.digest)
@@ -53,7 +64,9 @@ def list_command(printer: Printer) -> None:
             records.append({"name": entry.name, "digest": entry.digest, "error": error.as_dict()})
             continue
         proofs = " ".join(f"{v.name}:{v.certificate.quality}" for v in artifact.manifest.variants)
-        rows.append((entry.name, artifact.task, proofs, size(artifact.size), artifact.digest[:12], age(entry.created)))
+        rows.append(
+            (entry.name, artifact.task, proofs, size(artifact.size), artifact.digest[:12], age(entry.created))
+        )
         records.append({**_brief(artifact), "name": entry.name, "created": entry.created})
     if printer.json:
         printer.record(records)
@@ -96,7 +109,9 @@ def show_command(printer: Printer, model: str) -> None:
 
 
 def _proof_lines(artifact: gpux.Artifact) -> list[str]:
-    lines = [f"artifact  {artifact.reference}  {artifact.task}  {size(artifact.size)}  {artifact.digest[:12]}"]
+    lines = [
+        f"artifact  {artifact.reference}  {artifact.task}  {size(artifact.size)}  {artifact.digest[:12]}"
+    ]
     for variant in artifact.manifest.variants:
         proof = variant.certificate
         top1 = "".join(f", top-1 agreement {o.top1:.1%}" for o in proof.outputs if o.top1 is not None)
@@ -127,7 +142,8 @@ def _show_plan(printer: Printer, plan: Any) -> None:
             f"task      {plan.task}  ({plan.architecture or 'unknown class'})",
             f"fetch     {size(plan.download)} of weights or graphs",
             f"convert   {', then '.join(plan.routes)}" + (f" with {plan.exporter}" if plan.exporter else ""),
-            f"store     {', '.join(plan.variants)}" + (f"  (stored already as {plan.stored[:12]})" if plan.stored else ""),
+            f"store     {', '.join(plan.variants)}"
+            + (f"  (stored already as {plan.stored[:12]})" if plan.stored else ""),
         ]
     )
     if "transformers" in plan.routes and plan.exporter is None:

@@ -16,7 +16,9 @@ Command = Callable[..., Any]
 def talk(function: Command) -> Command:
     """Give a command ``--json``, ``--quiet`` and ``--verbose``, and pass it the printer that they describe."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print the record itself, as JSON on standard output.")
+    @click.option(
+        "--json", "as_json", is_flag=True, help="Print the record itself, as JSON on standard output."
+    )
     @click.option("-q", "--quiet", is_flag=True, help="Print nothing but results and errors.")
     @click.option("-v", "--verbose", is_flag=True, help="Say more about what happens.")
     @wraps(function)
@@ -31,7 +33,13 @@ def choice(function: Command) -> Command:
     options = (
         click.option("--provider", metavar="P", help="auto, a provider's name, or its runtime's own name."),
         click.option("--variant", metavar="V", help="A stored precision: fp32, fp16, int8, q4 …"),
-        click.option("--quality", metavar="Q", default="near", show_default=True, help="Worst proof that auto may take: exact, near, any."),
+        click.option(
+            "--quality",
+            metavar="Q",
+            default="near",
+            show_default=True,
+            help="Worst proof that auto may take: exact, near, any.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -47,7 +55,9 @@ def fetching(function: Command) -> Command:
         click.option("--token", metavar="T", help="A Hub token; the logged-in one when not given."),
         click.option("--offline", is_flag=True, default=None, help="Keep off the network."),
         click.option("--allow-pickle", is_flag=True, help="Accept pickled weights, which can run code."),
-        click.option("--trust-remote-code", is_flag=True, help="Run code from the model's repository in the worker."),
+        click.option(
+            "--trust-remote-code", is_flag=True, help="Run code from the model's repository in the worker."
+        ),
     )
     for option in reversed(options):
         function = option(function)

@@ -21,12 +21,16 @@ def check(path: Path) -> None:
         UsageError: Its ending is none of :data:`FORMS`, or its folder is not there.
     """
     if path.suffix not in FORMS:
-        raise UsageError(f"`{path}` ends in none of {', '.join(FORMS)}", hint=f"write --output {path.stem}.json", path=path)
+        raise UsageError(
+            f"`{path}` ends in none of {', '.join(FORMS)}", hint=f"write --output {path.stem}.json", path=path
+        )
     if not path.absolute().parent.is_dir():
         raise UsageError(f"the folder of `{path}` is not there", hint=f"mkdir -p {path.parent}", path=path)
 
 
-def show(printer: Printer, model: gpux.Model, items: Sequence[Any], answers: Sequence[Any], output: Path | None) -> None:
+def show(
+    printer: Printer, model: gpux.Model, items: Sequence[Any], answers: Sequence[Any], output: Path | None
+) -> None:
     """Print the answers, or write them to a file.
 
     Raises:
@@ -56,7 +60,10 @@ def _record(model: gpux.Model, items: Sequence[Any], answers: Sequence[Any]) -> 
         "device": placement.device,
         "precision": placement.precision,
         "share": placement.share,
-        "results": [{"input": plain(item), "output": plain(answer)} for item, answer in zip(items, answers, strict=True)],
+        "results": [
+            {"input": plain(item), "output": plain(answer)}
+            for item, answer in zip(items, answers, strict=True)
+        ],
     }
 
 
@@ -70,7 +77,9 @@ def _write(path: Path, record: dict[str, Any], answers: Sequence[Any]) -> None:
         else:
             path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"`{path}` cannot be written: {error.strerror}", hint="choose another --output", path=path) from error
+        raise UsageError(
+            f"`{path}` cannot be written: {error.strerror}", hint="choose another --output", path=path
+        ) from error
 
 
 def _arrays(path: Path, answers: Sequence[Any]) -> None:
@@ -79,5 +88,7 @@ def _arrays(path: Path, answers: Sequence[Any]) -> None:
     try:
         stacked = np.asarray(answers, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise InvalidInput("these answers are no arrays of one shape", hint="write --output answers.json", path=path) from error
+        raise InvalidInput(
+            "these answers are no arrays of one shape", hint="write --output answers.json", path=path
+        ) from error
     np.savez(path, outputs=stacked)

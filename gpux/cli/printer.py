@@ -39,7 +39,9 @@ class Printer:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A result as aligned columns; control characters in cells are shown escaped."""
-        self.lines(aligned([tuple(name.upper() for name in columns), *(tuple(map(visible, row)) for row in rows)]))
+        self.lines(
+            aligned([tuple(name.upper() for name in columns), *(tuple(map(visible, row)) for row in rows)])
+        )
 
     def say(self, text: str) -> None:
         """A remark for the person at the terminal."""
@@ -64,7 +66,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines with two spaces between columns, by the width that a terminal gives each cell."""
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     ]
 
 
@@ -72,7 +75,9 @@ def width(text: str) -> int:
     """Columns that a terminal gives a text: two for wide East Asian characters, none for combining marks."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
 
 
 def visible(text: str) -> str:
@@ -118,5 +123,7 @@ def _write(stream: Any, text: str) -> None:
     try:
         stream.write(text)
     except UnicodeEncodeError:  # a terminal with a legacy encoding
-        stream.write(text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii"))
+        stream.write(
+            text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii")
+        )
     stream.flush()

@@ -32,7 +32,9 @@ class Watch:
         self._since = time.perf_counter()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with self._lock:
             self._book()
             if self._bars is not None:
@@ -51,7 +53,9 @@ class Watch:
             if sys.stderr.isatty():
                 self._draw(event, fresh=fresh)
             elif fresh:
-                self._printer.say(f"{event.stage}: {event.message}" + (f" ({size(event.total)})" if event.total else ""))
+                self._printer.say(
+                    f"{event.stage}: {event.message}" + (f" ({size(event.total)})" if event.total else "")
+                )
 
     def total(self, stage: str | None = None) -> float:
         """Seconds of one stage, or of all."""
@@ -68,8 +72,14 @@ class Watch:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-            columns = (SpinnerColumn(), TextColumn("{task.fields[stage]:>8}"), TextColumn("{task.description}"))
-            self._bars = Progress(*columns, BarColumn(bar_width=24), TimeElapsedColumn(), console=Console(stderr=True))
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.fields[stage]:>8}"),
+                TextColumn("{task.description}"),
+            )
+            self._bars = Progress(
+                *columns, BarColumn(bar_width=24), TimeElapsedColumn(), console=Console(stderr=True)
+            )
             self._bars.start()
         if fresh:
             if self._task is not None:

@@ -29,18 +29,58 @@ if TYPE_CHECKING:
 )
 @click.argument("model")
 @click.argument("inputs", nargs=-1, metavar="[INPUT]…")
-@click.option("--input", "typed", metavar="JSON|@FILE|-", help="Inputs as JSON, from a .json or .jsonl file, or from standard input.")
-@click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="A text file as one input; may be given again.")
+@click.option(
+    "--input",
+    "typed",
+    metavar="JSON|@FILE|-",
+    help="Inputs as JSON, from a .json or .jsonl file, or from standard input.",
+)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A text file as one input; may be given again.",
+)
 @click.option("--task", metavar="T", help="Another task that the stored graph can answer.")
 @choice
-@click.option("--threads", type=int, metavar="N", help="Threads inside an operator; the cores allowed when not given.")
-@click.option("--strict", is_flag=True, help="Fail if any part of the graph runs elsewhere than on the provider.")
-@click.option("-p", "--param", "params", multiple=True, metavar="K=V", help="A parameter of the task, such as top_k=3; may be given again.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the answers to a .json, .jsonl or .npz file; with --benchmark, the report.")
+@click.option(
+    "--threads", type=int, metavar="N", help="Threads inside an operator; the cores allowed when not given."
+)
+@click.option(
+    "--strict", is_flag=True, help="Fail if any part of the graph runs elsewhere than on the provider."
+)
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="K=V",
+    help="A parameter of the task, such as top_k=3; may be given again.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the answers to a .json, .jsonl or .npz file; with --benchmark, the report.",
+)
 @click.option("--benchmark", is_flag=True, help="Measure instead of answering.")
 @click.option("--runs", type=int, default=100, show_default=True, metavar="N", help="Steady runs to measure.")
-@click.option("--warmup", type=int, default=10, show_default=True, metavar="N", help="Runs between the first and the steady ones.")
-@click.option("--format", "form", default="table", show_default=True, metavar="F", help="The benchmark's form: table, json, csv or md.")
+@click.option(
+    "--warmup",
+    type=int,
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Runs between the first and the steady ones.",
+)
+@click.option(
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    metavar="F",
+    help="The benchmark's form: table, json, csv or md.",
+)
 @talk
 def run_command(
     printer: Printer,
@@ -73,14 +113,22 @@ def run_command(
         _warn_partial(printer, loaded)
         items = _items(loaded, inputs, typed, files, required=not benchmark)
         if benchmark:
-            report = _measure(printer, loaded, items, runs, warmup, parameters)
+            report = _measure(printer, loaded, items, runs=runs, warmup=warmup, parameters=parameters)
             _report(printer, report, form, output)
             return
         answers = loaded(items, **parameters)
         outputs.show(printer, loaded, items, answers, output)
 
 
-def _measure(printer: Printer, loaded: gpux.Model, items: list[Any], runs: int, warmup: int, parameters: dict[str, Any]) -> Report:
+def _measure(
+    printer: Printer,
+    loaded: gpux.Model,
+    items: list[Any],
+    *,
+    runs: int,
+    warmup: int,
+    parameters: dict[str, Any],
+) -> Report:
     from gpux.events import Event
 
     with Watch(printer) as watch:
@@ -88,7 +136,9 @@ def _measure(printer: Printer, loaded: gpux.Model, items: list[Any], runs: int, 
         def progress(done: int, total: int) -> None:
             watch(Event("measure", "running", done, total))
 
-        return gpux.benchmark(loaded, items or None, runs=runs, warmup=warmup, progress=progress, **parameters)
+        return gpux.benchmark(
+            loaded, items or None, runs=runs, warmup=warmup, progress=progress, **parameters
+        )
 
 
 def _report(printer: Printer, report: Report, form: str, output: Path | None) -> None:
@@ -101,7 +151,9 @@ def _report(printer: Printer, report: Report, form: str, output: Path | None) ->
     printer.lines([text.rstrip("\n")])
 
 
-def _items(loaded: gpux.Model, inputs: tuple[str, ...], typed: str | None, files: tuple[Path, ...], *, required: bool) -> list[Any]:
+def _items(
+    loaded: gpux.Model, inputs: tuple[str, ...], typed: str | None, files: tuple[Path, ...], *, required: bool
+) -> list[Any]:
     items = [loaded.pipeline.parse(text) for text in inputs]
     if typed is not None:
         items += _typed(loaded, typed)
@@ -109,7 +161,9 @@ def _items(loaded: gpux.Model, inputs: tuple[str, ...], typed: str | None, files
     if not items and required:
         items = _lines(loaded, sys.stdin.read())
     if not items and required:
-        raise InvalidInput("standard input was empty", hint=f'gpux run {loaded.artifact.reference} "your text"')
+        raise InvalidInput(
+            "standard input was empty", hint=f'gpux run {loaded.artifact.reference} "your text"'
+        )
     return items
 
 
@@ -120,7 +174,11 @@ def _typed(loaded: gpux.Model, text: str) -> list[Any]:
         path = Path(text[1:])
         content = _read(path)
         if path.suffix == ".jsonl":
-            return [_json(line, f"{path}, line {n}") for n, line in enumerate(content.splitlines(), 1) if line.strip()]
+            return [
+                _json(line, f"{path}, line {n}")
+                for n, line in enumerate(content.splitlines(), 1)
+                if line.strip()
+            ]
         return _list(_json(content, str(path)))
     return _list(_json(text, "--input"))
 
@@ -138,16 +196,22 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InvalidInput(f"`{path}` cannot be read: {error.strerror}", hint="check the path", path=path) from error
+        raise InvalidInput(
+            f"`{path}` cannot be read: {error.strerror}", hint="check the path", path=path
+        ) from error
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"`{path}` is no UTF-8 text", hint="convert it to UTF-8 first", path=path) from error
+        raise InvalidInput(
+            f"`{path}` is no UTF-8 text", hint="convert it to UTF-8 first", path=path
+        ) from error
 
 
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise InvalidInput(f"{where} is no JSON: {error}", hint='write --input \'["a text", "another"]\'') from error
+        raise InvalidInput(
+            f"{where} is no JSON: {error}", hint='write --input \'["a text", "another"]\''
+        ) from error
 
 
 def _list(value: Any) -> list[Any]:

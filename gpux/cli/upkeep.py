@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import click
 
@@ -53,9 +54,14 @@ def verify_command(printer: Printer, models: tuple[str, ...]) -> int:
     if printer.json:
         printer.record({"checked": len(findings), "damaged": bad})
     else:
-        printer.lines(f"{name}  {'ok' if not what else 'damaged: ' + '; '.join(what)}" for name, what in findings.items())
+        printer.lines(
+            f"{name}  {'ok' if not what else 'damaged: ' + '; '.join(what)}"
+            for name, what in findings.items()
+        )
         if bad:
-            printer.say(f"\nhint: gpux pull {next(iter(bad))} --force makes it anew, gpux prune removes what no name points at")
+            printer.say(
+                f"\nhint: gpux pull {next(iter(bad))} --force makes it anew, gpux prune removes what no name points at"
+            )
     return 1 if bad else 0
 
 
@@ -70,7 +76,7 @@ def df_command(printer: Printer) -> None:
     digests = store.digests()
     stored = sum(map(store.size, digests))
     root = next(path for path in (store.root, *store.root.parents) if path.exists())
-    record = {
+    record: dict[str, Any] = {
         "root": store.root,
         "artifacts": len(digests),
         "artifact_bytes": stored,

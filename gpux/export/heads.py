@@ -8,7 +8,6 @@ from typing import Any
 from gpux.errors import UnsupportedModel
 from gpux.head import Head
 
-
 # Tasks whose heads GPUX does not run yet, by the ending of the class: named in the error instead of guessed.
 _OTHERS = {
     "ForMaskedLM": "fill-mask",
@@ -57,7 +56,9 @@ def choose_task(
         if requested not in fitting:
             raise UnsupportedModel(
                 f"`{name}` has no trained head for {requested}: it was saved from {saved}",
-                hint=f"this checkpoint answers {', '.join(fitting)}" if fitting else "pull a checkpoint that was trained for the task",
+                hint=f"this checkpoint answers {', '.join(fitting)}"
+                if fitting
+                else "pull a checkpoint that was trained for the task",
                 task=requested,
                 architecture=saved,
             )
@@ -66,19 +67,24 @@ def choose_task(
         return str(pipeline_tag)
     if embeds and "sentence-similarity" in fitting:
         return "sentence-similarity"
-    trained = [task for task in fitting if saved and saved.endswith(tuple(s for s in heads[task].suffixes if s))]
+    trained = [
+        task for task in fitting if saved and saved.endswith(tuple(s for s in heads[task].suffixes if s))
+    ]
     if trained:
         return trained[0]
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
         raise UnsupportedModel(
             f"`{name}` answers {other}, which this version does not run",
-            hint=f"--task {' or --task '.join(fitting)} uses it without its head" if fitting else "see docs/models.md for the tasks that run",
+            hint=f"--task {' or --task '.join(fitting)} uses it without its head"
+            if fitting
+            else "see docs/models.md for the tasks that run",
             task=other,
             architecture=saved,
         )
     raise UnsupportedModel(
-        f"nothing in `{name}` says which task it answers" + ("" if saved else ": its config.json names no architecture"),
+        f"nothing in `{name}` says which task it answers"
+        + ("" if saved else ": its config.json names no architecture"),
         hint=f"say it with --task {'|'.join(heads)}",
         architecture=saved,
     )

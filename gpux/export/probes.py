@@ -51,14 +51,22 @@ def text_probes(inputs: Sequence[str], *, vocabulary: int, pad: int, maximum: in
     """
     random = np.random.default_rng(_SEED)
     probes = []
-    for batch, length in SHAPES:
-        length = min(length, maximum)
+    for batch, longest in SHAPES:
+        length = min(longest, maximum)
         lengths = np.linspace(length, max(1, length // 3), batch).astype(np.int64)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
         ids = random.integers(0, vocabulary, (batch, length))
         ids = np.where((ids == pad) & (mask == 1), (pad + 1) % vocabulary, ids)
-        second = (np.arange(length) >= lengths[:, None] // 2).astype(np.int64) if types > 1 else np.zeros_like(mask)
-        columns = {"input_ids": np.where(mask == 1, ids, pad), "attention_mask": mask, "token_type_ids": second * mask}
+        second = (
+            (np.arange(length) >= lengths[:, None] // 2).astype(np.int64)
+            if types > 1
+            else np.zeros_like(mask)
+        )
+        columns = {
+            "input_ids": np.where(mask == 1, ids, pad),
+            "attention_mask": mask,
+            "token_type_ids": second * mask,
+        }
         probes.append({name: columns[name] for name in inputs})
     return probes
 

@@ -21,7 +21,9 @@ _TIE = 1e-3
 """A reference margin below this share of the row's largest magnitude counts as a tie between two classes."""
 
 
-def compare(name: str, feeds: Sequence[Arrays], expected: Sequence[Arrays], actual: Sequence[Arrays], *, classes: bool) -> OutputParity:
+def compare(
+    name: str, feeds: Sequence[Arrays], expected: Sequence[Arrays], actual: Sequence[Arrays], *, classes: bool
+) -> OutputParity:
     """Compare one output over all probes.
 
     Args:
@@ -40,7 +42,11 @@ def compare(name: str, feeds: Sequence[Arrays], expected: Sequence[Arrays], actu
     worst_rel = 0.0
     for probe, want, got in zip(feeds, expected, actual, strict=True):
         if name not in got:
-            raise ProofFailed(f"the graph has no output `{name}`", hint="the conversion is broken; try another --exporter", output=name)
+            raise ProofFailed(
+                f"the graph has no output `{name}`",
+                hint="the conversion is broken; try another --exporter",
+                output=name,
+            )
         a, b = _rows(probe, want[name]), _rows(probe, got[name])
         if want[name].shape != got[name].shape:
             raise ProofFailed(

@@ -44,9 +44,23 @@ class Installation:
 
 
 TRANSFORMERS = Toolchain(
-    "transformers", "export", ("torch", "transformers", "onnx", "onnxscript"), "encoders of every family transformers knows"
+    "transformers",
+    "export",
+    ("torch", "transformers", "onnx", "onnxscript"),
+    "encoders of every family transformers knows",
 )
 TOOLCHAINS = {TRANSFORMERS.name: TRANSFORMERS}
+
+
+# What a toolchain works on was fetched; it has no business on the network, and no telemetry leaves it.
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+_KNOWS = "import sys; from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES as known; sys.exit(sys.argv[1] not in known)"
 
 
 def find(toolchain: Toolchain = TRANSFORMERS) -> Installation:
@@ -69,7 +83,9 @@ def find(toolchain: Toolchain = TRANSFORMERS) -> Installation:
     own = _interpreter(_environment(toolchain))
     if own.exists():
         return Installation(toolchain.name, toolchain.covers, str(own), "its own environment")
-    return Installation(toolchain.name, toolchain.covers, None, "not installed", f"gpux exporter install {toolchain.name}")
+    return Installation(
+        toolchain.name, toolchain.covers, None, "not installed", f"gpux exporter install {toolchain.name}"
+    )
 
 
 def require(toolchain: Toolchain = TRANSFORMERS) -> Path:
@@ -88,6 +104,17 @@ def require(toolchain: Toolchain = TRANSFORMERS) -> Path:
     return Path(found.python)
 
 
+def knows(python: Path, model_type: str) -> bool:
+    """Whether the toolchain of that interpreter has a model type built in, so that it needs no code from a repository."""
+    command = [str(python), "-c", _KNOWS, model_type]
+    return (
+        subprocess.run(
+            command, env={**os.environ, **ENVIRONMENT}, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+
+
 def named(name: str) -> Toolchain:
     """The toolchain of that name.
 
@@ -95,7 +122,9 @@ def named(name: str) -> Toolchain:
         UsageError: There is none.
     """
     if name not in TOOLCHAINS:
-        raise UsageError(f"there is no exporter `{name}`", hint=f"exporters are {', '.join(TOOLCHAINS)}", exporter=name)
+        raise UsageError(
+            f"there is no exporter `{name}`", hint=f"exporters are {', '.join(TOOLCHAINS)}", exporter=name
+        )
     return TOOLCHAINS[name]
 
 
@@ -121,7 +150,9 @@ def install(toolchain: Toolchain, *, progress: Progress = silent) -> Installatio
         directory.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnwritable(
-            f"`{directory.parent}` cannot be written: {error.strerror}", hint="set GPUX_HOME to a writable folder", path=directory.parent
+            f"`{directory.parent}` cannot be written: {error.strerror}",
+            hint="set GPUX_HOME to a writable folder",
+            path=directory.parent,
         ) from error
     progress(Event("install", f"making an environment for {toolchain.name}"))
     _run([sys.executable, "-m", "venv", "--clear", str(directory)])

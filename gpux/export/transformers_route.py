@@ -67,7 +67,9 @@ def run(
     kept = [name for name in outputs if name in references[0]]
     if not kept:
         raise UnsupportedModel(
-            f"{type(model).__name__} returns none of {', '.join(outputs)}", hint="try another --task", architecture=type(model).__name__
+            f"{type(model).__name__} returns none of {', '.join(outputs)}",
+            hint="try another --task",
+            architecture=type(model).__name__,
         )
     probes.save(output / "probes.npz", feeds)
     probes.save(output / "reference.npz", references)
@@ -103,9 +105,11 @@ class _Clock:
 def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-    except Exception as error:  # noqa: BLE001 - whatever a checkpoint's files make transformers raise
+    except Exception as error:
         raise UnsupportedModel(
-            f"its tokenizer cannot be loaded: {_first_line(error)}", hint="check the model's tokenizer files", path=source
+            f"its tokenizer cannot be loaded: {_first_line(error)}",
+            hint="check the model's tokenizer files",
+            path=source,
         ) from error
     if not (source / "tokenizer.json").exists():
         backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -135,10 +139,12 @@ def _load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: boo
                 hint="use a revision with safetensors, or pass --allow-pickle if you trust the authors",
                 path=source,
             ) from error
-        raise UnsupportedModel(f"the checkpoint cannot be loaded: {_first_line(error)}", hint="gpux pull --force", path=source) from error
+        raise UnsupportedModel(
+            f"the checkpoint cannot be loaded: {_first_line(error)}", hint="gpux pull --force", path=source
+        ) from error
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - see _tokenizer
+    except Exception as error:
         raise UnsupportedModel(
             f"transformers {version('transformers')} cannot load it: {_first_line(error)}",
             hint="gpux exporter install transformers gets the newest toolchain",
@@ -161,11 +167,17 @@ def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
     takes = inspect.signature(model.forward).parameters
     config = model.config
     positions = getattr(config, "max_position_embeddings", None) or 512
-    pad = next((p for p in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)) if p is not None), 0)
+    pad = next(
+        (p for p in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)) if p is not None), 0
+    )
     # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
     offset = pad + 1 if any(hasattr(m, "create_position_ids_from_input_ids") for m in model.modules()) else 0
     return {
-        "inputs": [name for name in probes.TEXT_INPUTS if name in takes and name in {*tokenizer.model_input_names, "input_ids"}],
+        "inputs": [
+            name
+            for name in probes.TEXT_INPUTS
+            if name in takes and name in {*tokenizer.model_input_names, "input_ids"}
+        ],
         "vocabulary": int(config.vocab_size),
         "pad": int(pad),
         "maximum": int(positions) - offset,
@@ -181,7 +193,10 @@ def _reference(model: Any, feeds: probes.Feeds, outputs: tuple[str, ...]) -> pro
 
 def _export(model: Any, feeds: probes.Feeds, maximum: int) -> onnx_ir.Model:
     tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
-    named = {0: torch.export.Dim("batch", min=1, max=65535), 1: torch.export.Dim("sequence", min=1, max=maximum)}
+    named = {
+        0: torch.export.Dim("batch", min=1, max=65535),
+        1: torch.export.Dim("sequence", min=1, max=maximum),
+    }
     free = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
     failure: Exception | None = None
     # Some architectures put guards on their lengths that named dimensions cannot meet; the proof, at other shapes than
@@ -210,7 +225,9 @@ def _write(program: onnx_ir.Model, outputs: list[str], path: Path) -> None:
     RemoveUnusedNodesPass()(program)
     _name_dimensions(program)
     _strip(program)
-    size = sum(value.const_value.nbytes for value in graph.initializers.values() if value.const_value is not None)
+    size = sum(
+        value.const_value.nbytes for value in graph.initializers.values() if value.const_value is not None
+    )
     onnx_ir.save(program, path, external_data=f"{path.name}.data" if size > _EXTERNAL_ABOVE else None)
 
 
@@ -219,11 +236,19 @@ def _name_dimensions(program: onnx_ir.Model) -> None:
     names = {str(dim): name for dim, name in zip(first or (), ("batch", "sequence"), strict=False)}
     # A mask can keep a batch symbol of its own through the export; the proof's batches show that both are one.
     for value in program.graph.inputs:
-        names.update({str(d): n for d, n in zip(value.shape or (), ("batch", "sequence"), strict=False) if not isinstance(d, int)})
+        names.update(
+            {
+                str(d): n
+                for d, n in zip(value.shape or (), ("batch", "sequence"), strict=False)
+                if not isinstance(d, int)
+            }
+        )
     values = [*program.graph.inputs, *(v for node in program.graph.all_nodes() for v in node.outputs)]
     for value in values:
         if value.shape is not None:
-            value.shape = onnx_ir.Shape([d if isinstance(d, int) else names.get(str(d), str(d)) for d in value.shape])
+            value.shape = onnx_ir.Shape(
+                [d if isinstance(d, int) else names.get(str(d), str(d)) for d in value.shape]
+            )
 
 
 def _strip(program: onnx_ir.Model) -> None:

@@ -20,7 +20,9 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         from gpux.export import transformers_route
     except ImportError as error:
         raise ExporterMissing(
-            f"the exporter's environment lacks `{error.name}`", hint="gpux exporter install transformers", package=error.name
+            f"the exporter's environment lacks `{error.name}`",
+            hint="gpux exporter install transformers",
+            package=error.name,
         ) from error
     return transformers_route.run(
         Path(job["source"]),

@@ -47,20 +47,11 @@ def place(source: Path, target: Path, *, link: bool) -> None:
     shutil.copyfile(source, target)
 
 
-def hash_files(directory: Path, known: dict[str, File]) -> tuple[File, ...]:
-    """Every file below a directory with its digest, sorted by path.
-
-    Args:
-        directory: The artifact to be.
-        known: Digests that are known already, by path.
-    """
+def hash_files(directory: Path) -> tuple[File, ...]:
+    """Every file below a directory, sorted by path, with its size and sha256."""
     files = []
     for path in sorted(p for p in directory.rglob("*") if p.is_file()):
-        relative = path.relative_to(directory).as_posix()
-        if relative in known:
-            files.append(known[relative])
-            continue
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        files.append(File(relative, path.stat().st_size, digest))
+        files.append(File(path.relative_to(directory).as_posix(), path.stat().st_size, digest))
     return tuple(files)

@@ -6,17 +6,26 @@ same proof.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gpux.artifact import Component, Variant
-from gpux.errors import ExporterMissing, GpuxError, ProofFailed, RunFailed, UnknownVariant, UnsupportedModel
+from gpux.errors import (
+    ExporterMissing,
+    GpuxError,
+    ProofFailed,
+    RunFailed,
+    UnknownVariant,
+    UnsafePath,
+    UnsupportedModel,
+)
 from gpux.events import Event, Progress
 from gpux.export import probes, ready, toolchains
 from gpux.head import Head
-from gpux.onnx_reader import OnnxError, read_graph
+from gpux.onnx_reader import GraphSummary, OnnxError, read_graph
 from gpux.registry import assembly
 from gpux.registry.proving import Proven, prove
 from gpux.sources.listing import Listing, Wants
@@ -24,7 +33,7 @@ from gpux.sources.paths import external_files
 from gpux.sources.snapshot import Snapshot
 from gpux.worker import parent
 
-PYTORCH, ONNX, ITSELF = "pytorch fp32", "onnx fp32", "itself"
+PYTORCH, ITSELF = "pytorch fp32", "itself"
 ROUTES = ("ready", "transformers")
 
 Fetch = Callable[[Wants], Snapshot]
@@ -67,7 +76,7 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class _References:
-    """Where the proof's inputs and expected outputs lie; ``outputs`` is ``None`` until something gave them."""
+    """The proof's inputs and expected outputs; ``outputs`` is ``None`` until something gave them."""
 
     probes: Path
     outputs: Path | None
@@ -80,168 +89,194 @@ def convert(order: Order, workspace: Path, progress: Progress) -> Converted:
     """Make and prove every variant.
 
     Raises:
-        ProofFailed, UnsupportedModel, RunFailed: No route gave a graph that computes the model; the message is the last
-            route's, ``tried`` lists the others.
+        ProofFailed, UnsupportedModel, RunFailed, UnknownVariant: No route gave a graph that computes the model; ``tried``
+            lists what each said.
         ExporterMissing: Only the exporter could have made it.
     """
     failures: list[GpuxError] = []
     for route in order.routes:
+        attempt = _Attempt(order, workspace / f"route-{route}", progress)
         try:
-            return {"ready": _ready, "transformers": _exported}[route](order, workspace, progress)
+            converted = attempt.ready() if route == "ready" else attempt.exported()
         except (ProofFailed, RunFailed, UnsupportedModel, UnknownVariant, ExporterMissing) as error:
-            progress(Event("export", f"the route `{route}` failed: {error.message}"))
+            progress(Event("prove", f"the route `{route}` failed: {error.message}"))
             failures.append(error)
-    last = failures[-1]
+            shutil.rmtree(attempt.folder, ignore_errors=True)
+            continue
+        attempt.keep(workspace)
+        return converted
     # A missing toolchain is the lesser news when another route found something wrong with the model.
-    told = next((f for f in reversed(failures) if not isinstance(f, ExporterMissing)), last)
+    told = next((f for f in reversed(failures) if not isinstance(f, ExporterMissing)), failures[-1])
     told.details["tried"] = [f"{route}: {f.message}" for route, f in zip(order.routes, failures, strict=True)]
-    if told is not last and told.hint != last.hint:
-        told.hint = f"{last.hint}, to convert it from its weights" if isinstance(last, ExporterMissing) else told.hint
+    if told is not failures[-1] and isinstance(failures[-1], ExporterMissing):
+        told.hint = f"{failures[-1].hint}, to convert it from its weights"
     raise told
 
 
-def _exported(order: Order, workspace: Path, progress: Progress) -> Converted:
-    extra = [variant for variant in order.variants if variant != "fp32"]
-    if extra:
-        raise UnknownVariant(
-            f"the transformers exporter makes fp32, not {', '.join(extra)}",
-            hint=f"the source offers {', '.join(ready.offered(order.listing.graphs)) or 'no other variant'}",
-            variant=extra[0],
+class _Attempt:
+    """One route's work in a folder of its own, so that a failed one leaves nothing to the next."""
+
+    def __init__(self, order: Order, folder: Path, progress: Progress) -> None:
+        self.order = order
+        self.folder = folder
+        self.progress = progress
+        folder.mkdir()
+
+    def keep(self, workspace: Path) -> None:
+        """Move what was made to where the artifact is put together."""
+        proof = workspace / assembly.PROOF
+        proof.mkdir()
+        for name in ("probes.npz", "reference.npz"):
+            (self.folder / name).rename(proof / name)
+        for made in self.folder.iterdir():
+            made.rename(workspace / made.name)
+        self.folder.rmdir()
+
+    def exported(self) -> Converted:
+        """The ``transformers`` route: fp32, from the checkpoint."""
+        extra = [variant for variant in self.order.variants if variant != "fp32"]
+        if extra:
+            offered = ", ".join(ready.offered(self.order.listing.graphs))
+            raise UnknownVariant(
+                f"the transformers exporter makes fp32, not {', '.join(extra)}",
+                hint=f"the source offers {offered}" if offered else "drop --variant: the source has no other",
+                variant=extra[0],
+            )
+        python = toolchains.require()
+        snapshot = self.order.fetch(self._weights(python))
+        references = self._run_exporter(snapshot, python, references_only=False)
+        graph = self.folder / "fp32" / "model.onnx"
+        graph.parent.mkdir()
+        for made in self.folder.glob("model.onnx*"):
+            made.rename(graph.parent / made.name)
+        proven = self._prove(graph, "fp32", references)
+        versions = dict(references.versions or {})
+        variant = Variant("fp32", {"model": "fp32/model.onnx"}, "transformers", versions, proven.certificate)
+        return Converted(snapshot, (proven.component,), (variant,), references.parameters)
+
+    def ready(self) -> Converted:
+        """The ``ready`` route: the repository's own graphs, the first of each variant that is proven."""
+        snapshot, references = self._source_model()
+        wanted = list(self.order.variants)
+        # Without a framework the fp32 graph is the reference, so it is proven first, stored or not.
+        if references is None and "fp32" not in wanted and not self.order.listing.graph:
+            wanted += ["fp32"] if ready.candidates(self.order.listing.graphs, "fp32") else []
+        variants: dict[str, Variant] = {}
+        components: list[Component] = []
+        parameters = references.parameters if references else None
+        for name in sorted(wanted, key=lambda v: v != "fp32"):
+            graph, proven, references = self._first_good(name, references)
+            components.append(proven.component)
+            parameters = parameters or read_graph(graph).parameters
+            relative = graph.relative_to(self.folder).as_posix()
+            variants[name] = Variant(name, {"model": relative}, "ready", {}, proven.certificate)
+        for name in set(variants) - set(self.order.variants):
+            shutil.rmtree(self.folder / name)
+        kept = tuple(variants[name] for name in self.order.variants)
+        return Converted(snapshot, (components[0],), kept, parameters)
+
+    def _source_model(self) -> tuple[Snapshot, _References | None]:
+        """The source model's own outputs, where both its weights and a toolchain are at hand."""
+        installed = toolchains.find().python
+        if not installed or not self.order.listing.safetensors or not self.order.config.get("model_type"):
+            return self.order.fetch(Wants()), None
+        snapshot = self.order.fetch(self._weights(Path(installed)))
+        return snapshot, self._run_exporter(snapshot, Path(installed), references_only=True)
+
+    def _weights(self, python: Path) -> Wants:
+        kind = str(self.order.config.get("model_type"))
+        # Many repositories carry code for old transformers versions that newer ones have built in.
+        ask = bool(self.order.config.get("auto_map")) and not self.order.trust_remote_code
+        native = frozenset({kind}) if ask and toolchains.knows(python, kind) else frozenset[str]()
+        return Wants(
+            weights=True, pickle=self.order.allow_pickle, code=self.order.trust_remote_code, native=native
         )
-    python = toolchains.require()
-    snapshot = order.fetch(Wants(weights=True, pickle=order.allow_pickle, code=order.trust_remote_code))
-    references = _run_exporter(order, snapshot, workspace, python, progress, references_only=False)
-    graph = workspace / "fp32" / "model.onnx"
-    graph.parent.mkdir(exist_ok=True)
-    for made in workspace.glob("model.onnx*"):
-        made.rename(graph.parent / made.name)
-    proven = _prove(order, graph, "fp32", references, progress)
-    variant = Variant("fp32", {"model": "fp32/model.onnx"}, "transformers", dict(references.versions or {}), proven.certificate)
-    return Converted(snapshot, (proven.component,), (variant,), references.parameters)
 
-
-def _ready(order: Order, workspace: Path, progress: Progress) -> Converted:
-    snapshot, references = _ready_references(order, workspace, progress)
-    wanted = list(order.variants)
-    # Without a framework the fp32 graph is the reference, so it is proven first, stored or not.
-    if references is None and "fp32" not in wanted and ready.candidates(order.listing.graphs, "fp32"):
-        wanted.insert(0, "fp32")
-    variants: list[Variant] = []
-    component: Component | None = None
-    parameters = references.parameters if references else None
-    for name in sorted(wanted, key=lambda v: v != "fp32"):
-        graph, proven, references = _first_good(order, name, workspace, references, progress)
-        component = component or proven.component
-        parameters = parameters or read_graph(graph).parameters
-        if name in order.variants:
-            relative = graph.relative_to(workspace).as_posix()
-            variants.append(Variant(name, {"model": relative}, "ready", {}, proven.certificate))
-    if "fp32" in wanted and "fp32" not in order.variants:
-        for leftover in (workspace / "fp32").iterdir():
-            leftover.unlink()
-        (workspace / "fp32").rmdir()
-    if component is None:
-        raise UnsupportedModel("no variant was asked for", hint="give --variant fp32")
-    ordered = sorted(variants, key=lambda v: order.variants.index(v.name))
-    return Converted(snapshot, (component,), tuple(ordered), parameters)
-
-
-def _ready_references(order: Order, workspace: Path, progress: Progress) -> tuple[Snapshot, _References | None]:
-    """The source model's own outputs, where both its weights and a toolchain are at hand."""
-    installed = toolchains.find().python
-    if installed and order.listing.safetensors and order.config.get("model_type"):
-        snapshot = order.fetch(Wants(weights=True, code=order.trust_remote_code))
-        return snapshot, _run_exporter(order, snapshot, workspace, Path(installed), progress, references_only=True)
-    return order.fetch(Wants()), None
-
-
-def _first_good(
-    order: Order, variant: str, workspace: Path, references: _References | None, progress: Progress
-) -> tuple[Path, Proven, _References]:
-    named = order.listing.graph
-    files = [named] if named else ready.candidates(order.listing.graphs, variant)
-    if not files:
-        offered = ready.offered(order.listing.graphs)
-        raise UnknownVariant(
-            f"`{order.listing.reference}` offers {', '.join(offered) or 'no ONNX graph'}, not `{variant}`",
-            hint=f"gpux pull {order.listing.reference} --variant {offered[0]}" if offered else "drop --variant",
+    def _first_good(self, variant: str, references: _References | None) -> tuple[Path, Proven, _References]:
+        listing = self.order.listing
+        files = [listing.graph] if listing.graph else ready.candidates(listing.graphs, variant)
+        failure: GpuxError = UnknownVariant(
+            f"`{listing.reference}` offers {', '.join(ready.offered(listing.graphs)) or 'no ONNX graph'}, not `{variant}`",
+            hint="pull one of those with --variant, or drop it",
             variant=variant,
         )
-    failure: GpuxError | None = None
-    for file in files:
-        try:
-            return _take(order, file, variant, workspace, references, progress)
-        except (ProofFailed, RunFailed, UnsupportedModel) as error:
-            progress(Event("prove", f"`{file}` is no good: {error.message}"))
-            error.details.setdefault("file", file)
-            failure = error
-    raise failure or ProofFailed(f"no graph of variant {variant}")
+        for file in files:
+            try:
+                return self._take(file, variant, references)
+            except (ProofFailed, RunFailed, UnsafePath) as error:
+                self.progress(Event("prove", f"`{file}` is no good: {error.message}"))
+                error.details.setdefault("file", file)
+                failure = error
+                shutil.rmtree(self.folder / variant, ignore_errors=True)
+        raise failure
+
+    def _take(
+        self, file: str, variant: str, references: _References | None
+    ) -> tuple[Path, Proven, _References]:
+        snapshot = self.order.fetch(Wants(graphs=(file,)))
+        summary = _summarise(snapshot, file)
+        graph = self.folder / variant / PurePosixPath(file).name
+        assembly.place(snapshot.directory / file, graph, link=snapshot.shared)
+        for external in external_files(file, summary):
+            relative = PurePosixPath(external).relative_to(PurePosixPath(file).parent)
+            assembly.place(snapshot.directory / external, graph.parent / relative, link=snapshot.shared)
+        if references is None:
+            references = _References(self.folder / "probes.npz", None, ITSELF)
+            names = [spec.name for spec in summary.inputs]
+            probes.save(references.probes, probes.text_probes(**probes.settings(self.order.config, names)))
+        save = None if references.outputs else self.folder / "reference.npz"
+        proven = self._prove(graph, variant, references, save=save)
+        if save:
+            references = replace(references, outputs=save, against=f"onnx {variant}")
+        return graph, proven, references
+
+    def _prove(
+        self, graph: Path, variant: str, references: _References, *, save: Path | None = None
+    ) -> Proven:
+        self.progress(Event("prove", f"proving {variant} against {references.against}"))
+        return prove(
+            graph,
+            variant=variant,
+            head=self.order.head,
+            probes=references.probes,
+            reference=references.outputs,
+            against=references.against,
+            save=save,
+            progress=self.progress,
+        )
+
+    def _run_exporter(self, snapshot: Snapshot, python: Path, *, references_only: bool) -> _References:
+        self.progress(Event("export", "starting the exporter"))
+        job = {
+            "source": str(snapshot.directory),
+            "output": str(self.folder),
+            "auto": self.order.head.auto,
+            "outputs": list(self.order.head.outputs),
+            "references_only": references_only,
+            "allow_pickle": self.order.allow_pickle,
+            "trust_remote_code": self.order.trust_remote_code,
+        }
+        result = parent.run(
+            "gpux.export.worker",
+            job,
+            python=python,
+            progress=self.progress,
+            environment=toolchains.ENVIRONMENT,
+        )
+        return _References(
+            self.folder / "probes.npz",
+            self.folder / "reference.npz",
+            PYTORCH,
+            int(result["parameters"]),
+            dict(result["versions"]),
+        )
 
 
-def _take(
-    order: Order, file: str, variant: str, workspace: Path, references: _References | None, progress: Progress
-) -> tuple[Path, Proven, _References]:
-    snapshot = order.fetch(Wants(graphs=(file,)))
-    source = snapshot.directory / file
+def _summarise(snapshot: Snapshot, file: str) -> GraphSummary:
+    path = snapshot.directory / file
     try:
-        summary = read_graph(source)
+        return read_graph(path)
     except (OnnxError, OSError) as error:
-        raise RunFailed(f"`{file}` is no ONNX graph: {error}", hint="gpux pull --force fetches it again", path=source) from error
-    folder = workspace / variant
-    graph = folder / PurePosixPath(file).name
-    assembly.place(source, graph, link=snapshot.shared)
-    for external in external_files(file, summary):
-        relative = PurePosixPath(external).relative_to(PurePosixPath(file).parent)
-        assembly.place(snapshot.directory / external, folder / relative, link=snapshot.shared)
-    if references is None:
-        inputs = [spec.name for spec in summary.inputs]
-        references = _References(workspace / "probes.npz", None, ITSELF)
-        probes.save(references.probes, probes.text_probes(**probes.settings(order.config, inputs)))
-    save = None if references.outputs else workspace / "reference.npz"
-    try:
-        proven = _prove(order, graph, variant, references, progress, save=save)
-    except GpuxError:
-        for placed in folder.rglob("*"):
-            if placed.is_file():
-                placed.unlink()
-        raise
-    if save:
-        references = replace(references, outputs=save, against=ONNX if variant == "fp32" else f"onnx {variant}")
-    return graph, proven, references
-
-
-def _prove(
-    order: Order, graph: Path, variant: str, references: _References, progress: Progress, *, save: Path | None = None
-) -> Proven:
-    progress(Event("prove", f"proving {variant} against {references.against}"))
-    return prove(
-        graph,
-        variant=variant,
-        head=order.head,
-        probes=references.probes,
-        reference=references.outputs,
-        against=references.against,
-        save=save,
-        progress=progress,
-    )
-
-
-def _run_exporter(
-    order: Order, snapshot: Snapshot, workspace: Path, python: Path, progress: Progress, *, references_only: bool
-) -> _References:
-    progress(Event("export", "starting the exporter"))
-    job = {
-        "source": str(snapshot.directory),
-        "output": str(workspace),
-        "auto": order.head.auto,
-        "outputs": list(order.head.outputs),
-        "references_only": references_only,
-        "allow_pickle": order.allow_pickle,
-        "trust_remote_code": order.trust_remote_code,
-    }
-    # What the worker needs was fetched; it has no business on the network, and no telemetry leaves it.
-    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
-    result = parent.run("gpux.export.worker", job, python=python, progress=progress, environment=quiet)
-    return _References(
-        workspace / "probes.npz", workspace / "reference.npz", PYTORCH, int(result["parameters"]), dict(result["versions"])
-    )
+        raise RunFailed(
+            f"`{file}` is no ONNX graph: {error}", hint="ask the model's authors to mend it", path=path
+        ) from error

@@ -29,11 +29,19 @@ def guarded(path: Path) -> Iterator[None]:
             errno.ENOSPC: ("the disk is full", "gpux prune, or set GPUX_HOME to a disk with room"),
             errno.EDQUOT: ("the quota is used up", "gpux prune, or set GPUX_HOME to a disk with room"),
             errno.EROFS: ("the file system is read-only", "set GPUX_HOME to a writable folder"),
-            errno.EACCES: ("permission was denied", "mend the folder's owner, or set GPUX_HOME to a folder of yours"),
-            errno.EPERM: ("permission was denied", "mend the folder's owner, or set GPUX_HOME to a folder of yours"),
+            errno.EACCES: (
+                "permission was denied",
+                "mend the folder's owner, or set GPUX_HOME to a folder of yours",
+            ),
+            errno.EPERM: (
+                "permission was denied",
+                "mend the folder's owner, or set GPUX_HOME to a folder of yours",
+            ),
             errno.ENOTDIR: ("part of the path is a file", "set GPUX_HOME to a folder"),
         }.get(error.errno or 0, (error.strerror or str(error), "check the folder that GPUX_HOME names"))
-        raise StoreUnwritable(f"the store in `{path}` cannot be written: {why}", hint=hint, path=path) from error
+        raise StoreUnwritable(
+            f"the store in `{path}` cannot be written: {why}", hint=hint, path=path
+        ) from error
 
 
 @contextlib.contextmanager
@@ -58,9 +66,11 @@ def abandoned(parent: Path) -> Iterator[Path]:
     if not parent.is_dir():
         return
     for directory in sorted(parent.iterdir()):
-        if directory.is_dir() and _free(parent / f"{directory.name}{_OWNER}"):
-            yield directory
-        elif directory.name.endswith(_OWNER) and not directory.with_name(directory.name.removesuffix(_OWNER)).exists() and _free(directory):
+        if (directory.is_dir() and _free(parent / f"{directory.name}{_OWNER}")) or (
+            directory.name.endswith(_OWNER)
+            and not directory.with_name(directory.name.removesuffix(_OWNER)).exists()
+            and _free(directory)
+        ):
             yield directory
 
 

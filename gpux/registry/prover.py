@@ -1,5 +1,6 @@
-"""The proof's worker: opens one graph on the CPU provider, runs every probe, and compares; a graph that crashes its
-runtime takes only this process with it.
+"""The proof's worker: opens one graph on the CPU provider, runs every probe, and compares.
+
+A graph that crashes its runtime takes only this process with it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     probe = provider.probe()
     if probe.state is not State.WORKS:
         raise ProviderUnavailable(
-            f"the proof runs on the CPU provider, which does not work here: {probe.reason}", hint=probe.hint, provider="cpu"
+            f"the proof runs on the CPU provider, which does not work here: {probe.reason}",
+            hint=probe.hint,
+            provider="cpu",
         )
     progress(Event("prove", f"opening the {job['variant']} graph"))
     opened = provider.open(Path(job["graph"]), Options(threads=hardware.cores_allowed()))
@@ -37,7 +40,9 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     progress(Event("prove", f"running {len(feeds)} probes"))
     actual = [_named(opened.run(run), job["aliases"]) for run in feeds]
     reference = Path(job["reference"]) if job["reference"] else None
-    expected = probes.read(reference) if reference else [_row_by_row(opened, run, job["aliases"]) for run in feeds]
+    expected = (
+        probes.read(reference) if reference else [_row_by_row(opened, run, job["aliases"]) for run in feeds]
+    )
     names = [name for name in expected[0] if name in actual[0]]
     if not names:
         raise ProofFailed(
@@ -49,7 +54,9 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {
         "inputs": [asdict(spec) for spec in opened.inputs],
         "outputs": [asdict(spec) for spec in opened.outputs],
-        "parity": [asdict(proof.compare(name, feeds, expected, actual, classes=job["classes"])) for name in names],
+        "parity": [
+            asdict(proof.compare(name, feeds, expected, actual, classes=job["classes"])) for name in names
+        ],
         "shapes": [probes.shape_label(run) for run in feeds],
         "runtime": " ".join(f"{name} {version}" for name, version in probe.versions.items()),
     }
@@ -81,7 +88,7 @@ def _row_by_row(opened: Opened, feeds: probes.Feeds, aliases: Mapping[str, str])
         length = int(mask[row].sum()) if mask is not None else width
         single = opened.run({name: array[row : row + 1, :length] for name, array in feeds.items()})
         for name, array in _named(single, aliases).items():
-            if array.ndim >= 3 and array.shape[1] == length:
-                array = np.pad(array, [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)])
-            rows.setdefault(name, []).append(array)
+            per_token = array.ndim >= 3 and array.shape[1] == length
+            padding = [(0, 0), (0, width - length if per_token else 0), *[(0, 0)] * (array.ndim - 2)]
+            rows.setdefault(name, []).append(np.pad(array, padding[: array.ndim]))
     return {name: np.concatenate(parts) for name, parts in rows.items()}

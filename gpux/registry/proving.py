@@ -25,7 +25,15 @@ class Proven:
 
 
 def prove(
-    graph: Path, *, variant: str, head: Head, probes: Path, reference: Path | None, against: str, save: Path | None, progress: Progress
+    graph: Path,
+    *,
+    variant: str,
+    head: Head,
+    probes: Path,
+    reference: Path | None,
+    against: str,
+    save: Path | None,
+    progress: Progress,
 ) -> Proven:
     """Prove one graph.
 
@@ -56,10 +64,15 @@ def prove(
         result = parent.run("gpux.registry.prover", job, progress=progress)
     except WorkerFailed as error:
         raise ProofFailed(
-            f"the {variant} graph could not be proven: {error.message}", hint=error.hint, variant=variant, output=error.details.get("output", "")
+            f"the {variant} graph could not be proven: {error.message}",
+            hint=error.hint,
+            variant=variant,
+            output=error.details.get("output", ""),
         ) from error
     outputs = tuple(OutputParity(**parity) for parity in result["parity"])
-    certificate = Certificate(proof.classify(outputs), against, "cpu", result["runtime"], tuple(result["shapes"]), outputs)
+    certificate = Certificate(
+        proof.classify(outputs), against, "cpu", result["runtime"], tuple(result["shapes"]), outputs
+    )
     proof.accept(certificate, variant=variant, full_precision=variant in _FULL)
     return Proven(certificate, Component("model", _specs(result["inputs"]), _specs(result["outputs"])))
 

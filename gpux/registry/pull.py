@@ -12,7 +12,14 @@ from typing import Any
 from gpux import integrity, settings, sources
 from gpux._version import __version__
 from gpux.artifact import SCHEMA, Artifact, Manifest, Source
-from gpux.errors import CorruptArtifact, ExporterMissing, StoreUnwritable, UnknownVariant, UnsupportedModel, UsageError
+from gpux.errors import (
+    CorruptArtifact,
+    ExporterMissing,
+    StoreUnwritable,
+    UnknownVariant,
+    UnsupportedModel,
+    UsageError,
+)
 from gpux.events import Event, Progress, silent
 from gpux.export import heads, ready, toolchains
 from gpux.reference import VARIANTS, Reference, parse
@@ -103,7 +110,17 @@ def pull(
         GpuxError: See :mod:`gpux.errors`; nothing is stored then.
     """
     store = store or Store()
-    wish = _wish(reference, task, variants, exporter, revision, token, offline, allow_pickle, trust_remote_code)
+    wish = _wish(
+        reference,
+        task=task,
+        variants=variants,
+        exporter=exporter,
+        revision=revision,
+        token=token,
+        offline=offline,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+    )
     progress(Event("store", f"looking for {wish.name} in the store"))
     if not force and (stored := _stored(store, reference if revision is None else wish.name, wish)):
         return stored
@@ -114,14 +131,15 @@ def pull(
         return _make(store, wish, progress)
 
 
-def plan_pull(reference: str, *, store: Store | None = None, progress: Progress = silent, **wishes: Any) -> PullPlan:
+def plan_pull(
+    reference: str, *, store: Store | None = None, progress: Progress = silent, **wishes: Any
+) -> PullPlan:
     """What :func:`pull` would do with the same arguments; fetches configuration files at most (``--dry-run``).
 
     Raises:
         GpuxError: What the pull itself would raise before it converts.
     """
-    names = ("task", "variants", "exporter", "revision", "token", "offline", "allow_pickle", "trust_remote_code")
-    wish = _wish(reference, *(wishes.get(name, () if name == "variants" else None) for name in names))
+    wish = _wish(reference, **wishes)
     store = store or Store()
     entry = store.find(reference)
     listing, snapshot, config, task = _study(wish, progress)
@@ -142,28 +160,35 @@ def plan_pull(reference: str, *, store: Store | None = None, progress: Progress 
 
 def _wish(
     reference: str,
-    task: str | None,
-    variants: Iterable[str],
-    exporter: str | None,
-    revision: str | None,
-    token: str | None,
-    offline: bool | None,
-    allow_pickle: bool | None,
-    trust_remote_code: bool | None,
+    *,
+    task: str | None = None,
+    variants: Iterable[str] = (),
+    exporter: str | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    offline: bool | None = None,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
 ) -> _Wish:
     parsed = parse(reference, revision=revision)
     wanted = tuple(dict.fromkeys([*([parsed.variant] if parsed.variant else []), *variants]))
     for variant in wanted:
         if variant not in VARIANTS:
-            raise UnknownVariant(f"there is no variant `{variant}`", hint=f"variants are {', '.join(VARIANTS)}", variant=variant)
+            raise UnknownVariant(
+                f"there is no variant `{variant}`",
+                hint=f"variants are {', '.join(VARIANTS)}",
+                variant=variant,
+            )
     if exporter is not None and exporter not in ROUTES:
-        raise UsageError(f"there is no exporter `{exporter}`", hint=f"exporters are {', '.join(ROUTES)}", exporter=exporter)
+        raise UsageError(
+            f"there is no exporter `{exporter}`", hint=f"exporters are {', '.join(ROUTES)}", exporter=exporter
+        )
     if task is not None:
         from gpux import tasks
 
         tasks.find(task)
     away = settings.offline() if offline is None else offline
-    return _Wish(parsed, task, wanted, exporter, token, away, bool(allow_pickle), bool(trust_remote_code))
+    return _Wish(parsed, task, wanted, exporter, token, away, allow_pickle, trust_remote_code)
 
 
 def _stored(store: Store, name: str, wish: _Wish) -> Artifact | None:
@@ -191,14 +216,17 @@ def _make(store: Store, wish: _Wish, progress: Progress) -> Artifact:
     with store.workspace() as workspace, disk.guarded(store.root):
         converted = convert(order, workspace, progress)
         progress(Event("store", "writing the artifact"))
-        manifest = _assemble(workspace, wish, listing, config, task, converted)
+        assembly.copy_small_files(converted.snapshot, workspace)
+        manifest = _manifest(workspace, wish, order, task, converted)
         return store.commit(workspace, manifest, wish.name)
 
 
 def _study(wish: _Wish, progress: Progress) -> tuple[Listing, Snapshot, Mapping[str, Any], str]:
     progress(Event("fetch", f"resolving {wish.name}"))
     listing = sources.look(wish.reference, token=wish.token, offline=wish.offline, progress=progress)
-    snapshot = sources.fetch(listing, wants=Wants(code=wish.trust_remote_code), token=wish.token, progress=progress)
+    snapshot = sources.fetch(
+        listing, wants=Wants(code=wish.trust_remote_code), token=wish.token, progress=progress
+    )
     config = _read_config(snapshot)
     from gpux import tasks
 
@@ -221,12 +249,27 @@ def _order(wish: _Wish, listing: Listing, config: Mapping[str, Any], task: str, 
         variants: tuple[str, ...] = (wish.variants or (ready.variant_of(listing.graph) or "fp32",))[:1]
         routes: tuple[str, ...] = ("ready",)
     else:
-        exportable = bool(config.get("model_type")) and (bool(listing.safetensors) or wish.allow_pickle or not offered)
+        exportable = bool(config.get("model_type")) and (
+            bool(listing.safetensors) or wish.allow_pickle or not offered
+        )
         only_quantised = bool(offered) and "fp32" not in offered and not exportable
         variants = wish.variants or ((offered[0],) if only_quantised else ("fp32",))
-        routes = tuple(r for r, possible in (("ready", bool(set(variants) & set(offered))), ("transformers", exportable)) if possible)
+        routes = tuple(
+            r
+            for r, possible in (("ready", bool(set(variants) & set(offered))), ("transformers", exportable))
+            if possible
+        )
         routes = (wish.exporter,) if wish.exporter else routes or ("ready",)
-    return Order(listing, fetch, config, tasks.find(task).head, variants, routes, wish.allow_pickle, wish.trust_remote_code)
+    return Order(
+        listing,
+        fetch,
+        config,
+        tasks.find(task).head,
+        variants,
+        routes,
+        wish.allow_pickle,
+        wish.trust_remote_code,
+    )
 
 
 def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:
@@ -236,17 +279,26 @@ def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:
         config = json.loads((snapshot.directory / "config.json").read_bytes())
     except (OSError, ValueError) as error:
         raise UnsupportedModel(
-            f"`config.json` of `{snapshot.reference}` cannot be read: {error}", hint="ask the model's authors to mend it", path="config.json"
+            f"`config.json` of `{snapshot.reference}` cannot be read: {error}",
+            hint="ask the model's authors to mend it",
+            path="config.json",
         ) from error
     if not isinstance(config, dict):
-        raise UnsupportedModel(f"`config.json` of `{snapshot.reference}` is no JSON object", hint="ask the model's authors to mend it")
+        raise UnsupportedModel(
+            f"`config.json` of `{snapshot.reference}` is no JSON object",
+            hint="ask the model's authors to mend it",
+        )
     return config
 
 
 def _download(order: Order) -> int:
     listed = order.listing.files
     if order.routes[0] == "ready":
-        names = [order.listing.graph] if order.listing.graph else [c[0] for v in order.variants if (c := ready.candidates(order.listing.graphs, v))]
+        names = (
+            [order.listing.graph]
+            if order.listing.graph
+            else [c[0] for v in order.variants if (c := ready.candidates(order.listing.graphs, v))]
+        )
         return sum(file.size or 0 for file in listed if file.path in names)
     return sum(file.size or 0 for file in listed if file.path.endswith(".safetensors"))
 
@@ -264,26 +316,21 @@ def _check_room(store: Store, order: Order) -> None:
         )
 
 
-def _assemble(
-    workspace: Path, wish: _Wish, listing: Listing, config: Mapping[str, Any], task: str, converted: Converted
-) -> Manifest:
-    assembly.copy_small_files(converted.snapshot, workspace)
+def _manifest(workspace: Path, wish: _Wish, order: Order, task: str, converted: Converted) -> Manifest:
     if not (workspace / "tokenizer.json").exists():
         raise ExporterMissing(
-            f"`{wish.name}` has no tokenizer.json, and making one needs the exporter", hint="gpux exporter install transformers"
+            f"`{wish.name}` has no tokenizer.json, and making one needs the exporter",
+            hint="gpux exporter install transformers",
         )
-    folder = workspace / assembly.PROOF
-    folder.mkdir()
-    for name in ("probes.npz", "reference.npz"):
-        (workspace / name).rename(folder / name)
+    listing = order.listing
     return Manifest(
         schema=SCHEMA,
         gpux=__version__,
         source=Source(wish.name, listing.resolved, listing.license, listing.pipeline_tag, listing.library),
         task=task,
-        architecture=heads.architecture(config),
+        architecture=heads.architecture(order.config),
         parameters=converted.parameters,
         components=converted.components,
         variants=converted.variants,
-        files=assembly.hash_files(workspace, {}),
+        files=assembly.hash_files(workspace),
     )

@@ -73,7 +73,11 @@ class Store:
 
     def entries(self) -> list[Entry]:
         """Every index entry whose artifact is there, oldest first; unreadable ones are left to :meth:`broken`."""
-        found = [entry for path in self._index_files() if (entry := _read_entry(path)) and (self.artifacts / entry.digest).is_dir()]
+        found = [
+            entry
+            for path in self._index_files()
+            if (entry := _read_entry(path)) and (self.artifacts / entry.digest).is_dir()
+        ]
         return sorted(found, key=lambda entry: (entry.created, entry.name))
 
     def broken(self) -> list[Path]:
@@ -86,7 +90,11 @@ class Store:
 
     def digests(self) -> list[str]:
         """Every artifact on disk, named by an entry or not."""
-        return sorted(path.name for path in self.artifacts.iterdir() if path.is_dir()) if self.artifacts.is_dir() else []
+        return (
+            sorted(path.name for path in self.artifacts.iterdir() if path.is_dir())
+            if self.artifacts.is_dir()
+            else []
+        )
 
     def read(self, digest: str) -> Artifact:
         """The artifact of that digest.
@@ -101,7 +109,9 @@ class Store:
         except CorruptArtifact:
             if not directory.is_dir():
                 raise ArtifactNotFound(
-                    f"artifact `{digest[:12]}` was removed by another process", hint="run the command again to pull the model anew", digest=digest
+                    f"artifact `{digest[:12]}` was removed by another process",
+                    hint="run the command again to pull the model anew",
+                    digest=digest,
                 ) from None
             raise
 
@@ -142,7 +152,11 @@ class Store:
         ]
         if len({entry.digest for entry in fitting}) > 1:
             names = ", ".join(entry.name for entry in fitting)
-            raise AmbiguousName(f"`{text}` fits several stored models: {names}", hint=f"write one of them whole, such as {fitting[0].name}", name=text)
+            raise AmbiguousName(
+                f"`{text}` fits several stored models: {names}",
+                hint=f"write one of them whole, such as {fitting[0].name}",
+                name=text,
+            )
         return fitting[-1] if fitting else None
 
     def commit(self, directory: Path, manifest: artifacts.Manifest, name: str) -> Artifact:
@@ -186,7 +200,11 @@ class Store:
         artifact = self.get(text)
         target = parse(name)
         if target.scheme != "hf" or "/" in target.name or target.revision or target.variant:
-            raise InvalidReference(f"`{name}` is no plain name", hint="use letters, digits, dots and dashes, such as my-model", reference=name)
+            raise InvalidReference(
+                f"`{name}` is no plain name",
+                hint="use letters, digits, dots and dashes, such as my-model",
+                reference=name,
+            )
         return self.point(str(target), artifact.digest)
 
     def plan_removal(self, names: list[str]) -> Removal:
@@ -272,9 +290,8 @@ class Store:
         directory.replace(target)
 
     def _discard(self, directory: Path) -> None:
-        with self.workspace() as trash:
-            with contextlib.suppress(FileNotFoundError):
-                directory.replace(trash / directory.name)
+        with self.workspace() as trash, contextlib.suppress(FileNotFoundError):
+            directory.replace(trash / directory.name)
 
     def _index_files(self) -> list[Path]:
         return sorted(self.index.glob("*.json")) if self.index.is_dir() else []

@@ -32,8 +32,14 @@ def serve(handler: Handler) -> None:
         result = handler(job, voice.progress)
         voice.say({"type": "result", "result": result})
     except GpuxError as error:
-        voice.say({"type": "error", "kind": type(error).__name__, **{k: v for k, v in error.as_dict().items() if k != "type"}})
-    except BaseException as error:  # the parent must hear of anything, an exit or an interrupt included
+        voice.say(
+            {
+                "type": "error",
+                "kind": type(error).__name__,
+                **{k: v for k, v in error.as_dict().items() if k != "type"},
+            }
+        )
+    except BaseException as error:  # noqa: BLE001 - the parent must hear of anything, an exit included
         import traceback
 
         traceback.print_exc()
@@ -57,7 +63,15 @@ class _Voice:
             self._stream.write(json.dumps(message).encode() + b"\n")
 
     def progress(self, event: Event) -> None:
-        self.say({"type": "progress", "stage": event.stage, "message": event.message, "done": event.done, "total": event.total})
+        self.say(
+            {
+                "type": "progress",
+                "stage": event.stage,
+                "message": event.message,
+                "done": event.done,
+                "total": event.total,
+            }
+        )
 
     def beat(self) -> None:
         while True:

@@ -77,7 +77,9 @@ def run(
             _stop(process)
 
 
-def _start(module: str, python: Path, environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(
+    module: str, python: Path, environment: Mapping[str, str], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
     command = [str(python), "-X", "utf8", "-c", _BOOT, str(_PACKAGE / "__init__.py"), str(_PACKAGE), module]
     variables = {**os.environ, **environment}
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
@@ -130,9 +132,15 @@ def _converse(
         if kind == "progress" or (kind == "beat" and message["processor"] - processor > 0.05):
             seen, processor = now, message.get("processor", processor)
         if now - seen > bounds.stall:
-            raise _failed(f"it hung: no sign of work for {bounds.stall:g} seconds", "raise GPUX_WORKER_STALL if it was only slow", log)
+            raise _failed(
+                f"it hung: no sign of work for {bounds.stall:g} seconds",
+                "raise GPUX_WORKER_STALL if it was only slow",
+                log,
+            )
         if now - started > bounds.timeout:
-            raise _failed(f"it was stopped after {bounds.timeout:g} seconds", "raise GPUX_WORKER_TIMEOUT", log)
+            raise _failed(
+                f"it was stopped after {bounds.timeout:g} seconds", "raise GPUX_WORKER_TIMEOUT", log
+            )
 
 
 def _listen(stream: IO[bytes], messages: queue.Queue[dict[str, Any] | None]) -> None:
@@ -150,7 +158,11 @@ def _same(message: dict[str, Any], log: IO[bytes]) -> errors.GpuxError:
         return kind(message["message"], hint=message.get("hint"), **message.get("details", {}))
     if message.get("kind") == "MemoryError":
         return _failed("it ran out of memory", "close other programs, or raise GPUX_WORKER_MEMORY", log)
-    return _failed(f"{message.get('kind')}: {message['message']}", "run again with GPUX_LOG=debug for its full output", log)
+    return _failed(
+        f"{message.get('kind')}: {message['message']}",
+        "run again with GPUX_LOG=debug for its full output",
+        log,
+    )
 
 
 def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFailed:
@@ -159,10 +171,20 @@ def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFai
     except subprocess.TimeoutExpired:
         return _failed("it closed its output and did not end", "run again", log)
     if code == -getattr(signal, "SIGKILL", 9):
-        return _failed("it was killed, most likely for want of memory", "close other programs, or use a machine with more memory", log)
+        return _failed(
+            "it was killed, most likely for want of memory",
+            "close other programs, or use a machine with more memory",
+            log,
+        )
     if code < 0:
-        return _failed(f"it crashed with {signal.Signals(-code).name}", "run again with GPUX_LOG=debug for its full output", log)
-    return _failed(f"it ended with code {code} and no answer", "run again with GPUX_LOG=debug for its full output", log)
+        return _failed(
+            f"it crashed with {signal.Signals(-code).name}",
+            "run again with GPUX_LOG=debug for its full output",
+            log,
+        )
+    return _failed(
+        f"it ended with code {code} and no answer", "run again with GPUX_LOG=debug for its full output", log
+    )
 
 
 def _failed(why: str, hint: str, log: IO[bytes]) -> errors.WorkerFailed:
