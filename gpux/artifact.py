@@ -60,6 +60,7 @@ class OutputParity:
         max_abs: Largest absolute difference.
         max_rel: Largest difference relative to the reference's largest magnitude in the same probe.
         min_cosine: Smallest cosine similarity over the vectors of the last axis.
+        explained: Share of the reference's variance over all vectors that the output reproduces: 1 − Σ(a−b)²/Σ(a−ā)².
         top1: Share of rows whose largest entry agrees, ties in the reference left out; ``None`` where no entry is a class.
     """
 
@@ -67,6 +68,7 @@ class OutputParity:
     max_abs: float
     max_rel: float
     min_cosine: float
+    explained: float
     top1: float | None = None
 
 

@@ -47,11 +47,15 @@ def load(
         GpuxError: See :mod:`gpux.errors`.
     """
     started = perf_counter()
+    available = door.discover()
+    wanted = provider or settings.provider()
+    if wanted != AUTO:
+        door.find(wanted, available)  # a misspelt name is told before anything is fetched
     artifact, named = (
         (model, None) if isinstance(model, Artifact) else _resolve(model, variant, task, progress)
     )
     request = Request(
-        provider=provider or settings.provider(),
+        provider=wanted,
         variant=variant or named or settings.variant(),
         quality=quality,
         threads=threads or settings.threads(),
@@ -60,7 +64,6 @@ def load(
     task = _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
-    available = door.discover()
     chosen = choose(artifact, available, _probe(available, request), request, cores=hardware.cores_allowed())
     planned = perf_counter()
     session = open_session(artifact, chosen, available)

@@ -9,7 +9,7 @@ import re
 import shutil
 from pathlib import Path, PurePosixPath
 
-from gpux.artifact import File
+from gpux.artifact import Artifact, File, Variant
 from gpux.sources.snapshot import Snapshot, SourceFile
 
 PROOF = "proof"
@@ -45,6 +45,14 @@ def place(source: Path, target: Path, *, link: bool) -> None:
             os.link(source.resolve(), target)
             return
     shutil.copyfile(source, target)
+
+
+def carry_over(artifact: Artifact, variant: Variant, directory: Path) -> None:
+    """Put a stored variant's files beside new ones; stored files never change, so they are linked."""
+    folders = {path.rpartition("/")[0] for path in variant.graphs.values()}
+    for file in artifact.manifest.files:
+        if any(file.path.startswith(f"{folder}/") for folder in folders):
+            place(artifact.path(file.path), directory / file.path, link=True)
 
 
 def hash_files(directory: Path) -> tuple[File, ...]:

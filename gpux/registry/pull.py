@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gpux import integrity, settings, sources
 from gpux._version import __version__
-from gpux.artifact import SCHEMA, Artifact, Manifest, Source
+from gpux.artifact import SCHEMA, Artifact, Manifest, Source, Variant
 from gpux.errors import (
     CorruptArtifact,
     ExporterMissing,
+    StoreError,
     StoreUnwritable,
     UnknownVariant,
     UnsupportedModel,
@@ -217,7 +219,8 @@ def _make(store: Store, wish: _Wish, progress: Progress) -> Artifact:
         converted = convert(order, workspace, progress)
         progress(Event("store", "writing the artifact"))
         assembly.copy_small_files(converted.snapshot, workspace)
-        manifest = _manifest(workspace, wish, order, task, converted)
+        variants = _with_stored(store, wish, order, workspace, converted)
+        manifest = _manifest(workspace, wish, order, task, replace(converted, variants=variants))
         return store.commit(workspace, manifest, wish.name)
 
 
@@ -314,6 +317,23 @@ def _check_room(store: Store, order: Order) -> None:
             hint="gpux prune, or set GPUX_HOME to a disk with room",
             path=store.root,
         )
+
+
+def _with_stored(
+    store: Store, wish: _Wish, order: Order, workspace: Path, converted: Converted
+) -> tuple[Variant, ...]:
+    """The new variants with those that are stored already of the same revision, in the order of :data:`VARIANTS`."""
+    variants = {variant.name: variant for variant in converted.variants}
+    entry = store.find(wish.name)
+    with contextlib.suppress(StoreError):
+        previous = store.read(entry.digest) if entry else None
+        if previous and previous.manifest.source.resolved == order.listing.resolved:
+            integrity.check(previous)
+            for variant in previous.manifest.variants:
+                if variant.name not in variants:
+                    assembly.carry_over(previous, variant, workspace)
+                    variants[variant.name] = variant
+    return tuple(sorted(variants.values(), key=lambda variant: VARIANTS.index(variant.name)))
 
 
 def _manifest(workspace: Path, wish: _Wish, order: Order, task: str, converted: Converted) -> Manifest:
