@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import posixpath
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from gpux.errors import GpuxError, ModelNotFound, SourceError
+from gpux.errors import GpuxError, ModelNotFound, SourceError, UnsafePath
 from gpux.events import Event, Progress
 from gpux.reference import Reference
 from gpux.sources import card, tree
@@ -29,16 +30,14 @@ def look(reference: Reference, progress: Progress) -> Listing:
     """
     root = Path(reference.name)
     _check_exists(reference, root)
-    plain = {file.path: file for file in tree.walk(root, recursive=reference.file is None)}
     if reference.file:
-        chosen = {path for path, file in plain.items() if is_text(file)} | {reference.file}
-        chosen |= set(external_files(reference.file, summary(root, reference.file)))
+        plain = _around(root, reference.file)
     else:
-        chosen = {path for path, file in plain.items() if is_relevant(file)}
+        found = list(tree.walk(root))
+        chosen = {file.path for file in found if is_relevant(file)}
         chosen |= _external(root, chosen)
-    for path in sorted(chosen - set(plain)):  # external data may lie deeper than the graph
-        plain |= {f"{path.rpartition('/')[0]}/{f.path}": f for f in _beside(root / path)}
-    files = _hashed(root, [replace(plain[path], path=path) for path in sorted(chosen & set(plain))], progress)
+        plain = [file for file in found if file.path in chosen]
+    files = _hashed(root, plain, progress)
     check_model(reference, root, files)
     return describe(Listing(reference, "sha256:" + digest(files), files, root, reference.file), root)
 
@@ -158,8 +157,24 @@ def _external(root: Path, paths: Iterable[str]) -> set[str]:
     return found
 
 
-def _beside(path: Path) -> list[Listed]:
-    return list(tree.walk(path.parent, recursive=False)) if path.parent.is_dir() else []
+def _around(root: Path, graph: str) -> list[Listed]:
+    """A graph, its external data, and the small files beside it; whatever else lies there is not looked at."""
+    found = list(
+        tree.walk(root, recursive=False, wanted=lambda path: path == graph or is_text(Listed(path, 0)))
+    )
+    external = set(external_files(graph, summary(root, graph))) - {file.path for file in found}
+    for folder in sorted({posixpath.dirname(path) for path in external}):
+        inner = root / folder
+        if not inner.is_dir():
+            continue  # whoever wants the graph is told which file is missing
+        if not inner.resolve().is_relative_to(root.resolve()):
+            raise UnsafePath(
+                f"`{inner}` is a link that leaves its directory", hint="put plain files there", path=inner
+            )
+        names = {posixpath.basename(path) for path in external if posixpath.dirname(path) == folder}
+        walked = tree.walk(inner, recursive=False, wanted=names.__contains__)
+        found += [replace(file, path=posixpath.join(folder, file.path)) for file in walked]
+    return found
 
 
 def _hashed(root: Path, files: list[Listed], progress: Progress) -> tuple[Listed, ...]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gpux.errors import AccessDenied, SourceError, UnsafePath
@@ -17,11 +17,18 @@ _MOST = 20_000
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def walk(root: Path, *, recursive: bool = True) -> Iterator[Listed]:
+def walk(
+    root: Path, *, recursive: bool = True, wanted: Callable[[str], bool] | None = None
+) -> Iterator[Listed]:
     """Every plain file under a directory, hidden ones left out, in the order of their names.
 
     A symbolic link counts as the file that it points to when that lies under the same directory, or when both follow the
     layout of the Hub's cache (``snapshots/<commit>/x`` → ``blobs/y``).
+
+    Args:
+        root: The directory.
+        recursive: Whether to go into its folders.
+        wanted: Says of a relative path whether to look at it; all when ``None``.
 
     Raises:
         UnsafePath: A link that leaves the directory, a pipe, a socket, a device, or a name that is none.
@@ -36,7 +43,10 @@ def walk(root: Path, *, recursive: bool = True) -> Iterator[Listed]:
                 hint="name the model's own directory",
                 path=root,
             )
-        relative = safe(Path(entry.path).relative_to(root).as_posix())
+        relative = Path(entry.path).relative_to(root).as_posix()
+        if wanted and not wanted(relative):
+            continue
+        safe(relative)
         if entry.is_symlink():
             _check_link(Path(entry.path), root, real, relative)
         status = _status(Path(entry.path))
@@ -79,7 +89,7 @@ def _entries(folder: Path, *, recursive: bool) -> Iterator[os.DirEntry[str]]:
         if entry.is_dir(follow_symlinks=False):
             if recursive:
                 yield from _entries(Path(entry.path), recursive=True)
-        elif not (entry.is_symlink() and entry.is_dir() and not recursive):
+        elif recursive or not Path(entry.path).is_dir():
             yield entry
 
 

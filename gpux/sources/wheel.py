@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import csv
 import email.parser
+import errno
 import hashlib
 import io
+import lzma
 import posixpath
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -24,6 +27,17 @@ _MOST = 50_000
 _RATIO = 200  # text packs 10 : 1, zeros 1,000 : 1
 _SLACK = 64 << 20
 _CHUNK = 1 << 20
+# What zipfile, its decompressors and csv raise at bytes that are not theirs.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    csv.Error,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
 
 
 def unpack(wheel: Path, directory: Path) -> tuple[Listed, ...]:
@@ -44,7 +58,11 @@ def unpack(wheel: Path, directory: Path) -> tuple[Listed, ...]:
             digests = _record(archive, entries, wheel)
             chosen = _model_files(entries)
             return tuple(_extract(archive, entries[name], directory, digests, wheel) for name in chosen)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
+        raise _broken(wheel, str(error)) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a seek to a place that no file has
+            raise
         raise _broken(wheel, str(error)) from error
 
 
@@ -137,7 +155,7 @@ def _extract(
     target = directory / path
     target.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(target.parent).free < info.file_size:
-        raise OSError(28, "No space left on device", str(target))
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
     digest, size = hashlib.sha256(), 0
     with archive.open(info) as source, target.open("xb") as file:
         while chunk := source.read(_CHUNK):
