@@ -153,14 +153,14 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(map(float, values))
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """The ratio of two medians."""
-    return median(above) / median(below)
+def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """The ratio of each round: what slows a whole round down cancels out."""
+    return [one / other for one, other in zip(above, below, strict=True)]
 
 
-def difference(one: Sequence[float], other: Sequence[float]) -> float:
-    """The difference of two medians."""
-    return median(one) - median(other)
+def differences(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """The difference of each round."""
+    return [mine - theirs for mine, theirs in zip(one, other, strict=True)]
 
 
 def execute(argv: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Run:
@@ -234,4 +234,6 @@ def _commit() -> str:
 
 
 def _short(value: float) -> str:
+    if 0.99 < value < 1:
+        return f"{value:.7f}"
     return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
