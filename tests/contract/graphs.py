@@ -54,7 +54,12 @@ def artifact(directory) -> Artifact:
     graph = two_outputs(_folder(made / "graphs/fp32") / "model.onnx")
     data = graph.read_bytes()
     certificate = Certificate(
-        "exact", "pytorch fp32", "cpu", "onnxruntime", ("1x6",), (OutputParity("y", 0.0, 0.0, 1.0, explained=1.0),)
+        "exact",
+        "pytorch fp32",
+        "cpu",
+        "onnxruntime",
+        ("1x6",),
+        (OutputParity("y", 0.0, 0.0, 1.0, explained=1.0),),
     )
     component = Component(
         "model",
