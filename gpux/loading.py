@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Thread
 from time import perf_counter
 
 from gpux import hardware, settings, tasks
@@ -15,7 +16,7 @@ from gpux.planning import AUTO, Plan, Request, choose
 from gpux.provider import Probe, Provider, State
 from gpux.reference import parse
 from gpux.registry.store import Store
-from gpux.session import open_session
+from gpux.session import Session, open_session
 
 _EMBED = {"feature-extraction", "sentence-similarity"}
 
@@ -66,7 +67,9 @@ def load(
     resolved = perf_counter()
     chosen = choose(artifact, available, _probe(available, request), request, cores=hardware.cores_allowed())
     planned = perf_counter()
-    session = open_session(artifact, chosen, available)
+    opening = _Opening(artifact, chosen, available)
+    pipeline.prefetch(artifact)
+    session = opening.wait()
     opened = perf_counter()
     ready = pipeline(artifact, session)
     timings = {
@@ -100,6 +103,30 @@ def plan(
 def providers() -> tuple[Probe, ...]:
     """Every installed provider, tried: its state, devices, versions, and what stops it."""
     return tuple(provider.probe() for provider in door.discover().values())
+
+
+class _Opening(Thread):
+    """Opens a session in a thread of its own: runtimes do that outside Python's lock, so that other files can be read."""
+
+    def __init__(self, artifact: Artifact, chosen: Plan, available: Mapping[str, Provider]) -> None:
+        super().__init__(name="gpux-open", daemon=True)
+        self._arguments = artifact, chosen, available
+        self._session: Session | None = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._session = open_session(*self._arguments)
+        except BaseException as error:  # noqa: BLE001 - raised again by wait, in the caller's thread
+            self._error = error
+
+    def wait(self) -> Session:
+        """The session, or the error that opening it raised."""
+        self.join()
+        if self._session is None:
+            raise self._error or RuntimeError("the opening thread ended without a session")
+        return self._session
 
 
 def _resolve(

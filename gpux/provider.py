@@ -10,8 +10,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gpux.errors import ProviderError, UnknownProvider
 from gpux.tensors import TensorSpec
@@ -163,15 +164,15 @@ def discover() -> dict[str, Provider]:
     Raises:
         ProviderError: Two packages claim one name, or a plug-in cannot be loaded.
     """
-    from importlib.metadata import entry_points
+    from gpux.entry_points import entry_points
 
     found: dict[str, Provider] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        provider = _load(entry)
+    for name, value in entry_points(ENTRY_POINTS):
+        provider = _load(name, value)
         if found.get(provider.name, provider) is not provider:
             raise ProviderError(
                 f"two packages bring a provider named `{provider.name}`",
-                hint=f"uninstall one of them; `{entry.value}` is the second",
+                hint=f"uninstall one of them; `{value}` is the second",
                 provider=provider.name,
             )
         found[provider.name] = provider
@@ -198,19 +199,20 @@ def find(name: str, providers: Mapping[str, Provider]) -> Provider:
     )
 
 
-def _load(entry: Any) -> Provider:
+def _load(name: str, value: str) -> Provider:
+    module, _, attribute = value.partition(":")
     try:
-        provider = entry.load()
+        provider = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ProviderError(
-            f"the provider plug-in `{entry.value}` cannot be loaded: {error}",
+            f"the provider plug-in `{value}` cannot be loaded: {error}",
             hint="reinstall or uninstall the package that brings it",
-            provider=entry.name,
+            provider=name,
         ) from error
     if not isinstance(provider, Provider):
         raise ProviderError(
-            f"`{entry.value}` is no provider: it needs name, runtime, extra, rank, probe and open",
+            f"`{value}` is no provider: it needs name, runtime, extra, rank, probe and open",
             hint="see docs/providers.md for the contract",
-            provider=entry.name,
+            provider=name,
         )
     return provider

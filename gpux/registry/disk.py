@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from gpux.errors import StoreUnwritable
 
 _OWNER = ".owner.lock"
@@ -47,6 +45,8 @@ def guarded(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def workspace(parent: Path) -> Iterator[Path]:
     """A temporary directory of this process; its lock tells others that it is in use, and falls with the process."""
+    from filelock import FileLock
+
     directory = parent / uuid.uuid4().hex
     with guarded(parent):
         directory.mkdir(parents=True)
@@ -124,6 +124,8 @@ def sync_directory(directory: Path) -> None:
 
 
 def _free(lock_file: Path) -> bool:
+    from filelock import FileLock, Timeout
+
     lock = FileLock(lock_file)
     try:
         lock.acquire(timeout=0)

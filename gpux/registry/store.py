@@ -14,8 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from gpux import artifact as artifacts
 from gpux import integrity, settings
@@ -23,6 +22,9 @@ from gpux.artifact import Artifact
 from gpux.errors import AmbiguousName, ArtifactNotFound, CorruptArtifact, GpuxError, InvalidReference
 from gpux.reference import Reference, parse
 from gpux.registry import disk
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,8 @@ class Store:
 
     def lock(self, name: str) -> FileLock:
         """The lock under which one model is made; falls with the process that holds it."""
+        from filelock import FileLock
+
         with disk.guarded(self.root):
             self.locks.mkdir(parents=True, exist_ok=True)
         return FileLock(self.locks / f"{_key(name)}.lock")

@@ -67,6 +67,10 @@ class Pipeline(ABC):
         self.artifact = artifact
         self.session = session
 
+    @classmethod
+    def prefetch(cls, artifact: Artifact) -> None:  # noqa: B027 - a task may have nothing to read ahead
+        """Read what does not need the graph, while the graph opens in another thread."""
+
     @abstractmethod
     def is_item(self, inputs: Any) -> bool:
         """Whether ``inputs`` is one item rather than a list of them."""

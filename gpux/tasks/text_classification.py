@@ -15,7 +15,7 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import limits, texts
+from gpux.tasks import limits, texts, tokens
 from gpux.tasks.pipeline import Clock, Pipeline, Table
 from gpux.tasks.text_graph import TextGraph
 
@@ -38,6 +38,11 @@ class TaskPipeline(Pipeline):
         classes=True,
     )
     parameters: ClassVar[tuple[str, ...]] = ("function_to_apply", "top_k", "truncation")
+
+    @classmethod
+    def prefetch(cls, artifact: Artifact) -> None:
+        """Read the tokenizer."""
+        tokens.prefetch(artifact)
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)

@@ -75,7 +75,18 @@ class Tokenizer:
         return len(ids) - (bool(ids) and ids[-1] in self._special)
 
 
+# Read ahead by `prefetch`, until a tokenizer is made of it: artifact digest → backend.
+_ahead: dict[str, Backend] = {}
+
+
+def prefetch(artifact: Artifact) -> None:
+    """Read the artifact's ``tokenizer.json`` now, for the tokenizer that is made next; the graph opens meanwhile."""
+    _ahead[artifact.digest] = _load(artifact)
+
+
 def _load(artifact: Artifact) -> Backend:
+    if ready := _ahead.pop(artifact.digest, None):
+        return ready
     from tokenizers import Tokenizer as Backend
 
     try:

@@ -7,6 +7,7 @@ from house import imports, modules
 
 LEAVES = {
     "_version",
+    "entry_points",
     "errors",
     "events",
     "hardware",
@@ -31,7 +32,7 @@ LAW = {
     "export": BELOW_SOURCES | {"worker", "sources.snapshot"},
     # The proof runs the graph on the CPU provider, and each task declares the head that it needs exported.
     "registry": BELOW_SOURCES | {"worker", "sources", "export", "provider", "planning", "session", "tasks"},
-    "provider": {"errors", "settings", "hardware", "tensors"},
+    "provider": {"entry_points", "errors", "settings", "hardware", "tensors"},
     "planning": LEAVES | {"artifact", "provider"},
     "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
     "tasks": LEAVES | {"artifact", "integrity", "session"},
