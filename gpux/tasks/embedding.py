@@ -12,7 +12,7 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, pooling, sentence_modules, texts
+from gpux.tasks import layers, limits, pooling, sentence_modules, texts, tokens
 from gpux.tasks.pipeline import Clock, Pipeline
 from gpux.tasks.text_graph import TextGraph
 from gpux.tensors import TensorSpec
@@ -37,6 +37,11 @@ class EmbeddingPipeline(Pipeline):
         aliases={"token_embeddings": "last_hidden_state"},
     )
 
+    @classmethod
+    def prefetch(cls, artifact: Artifact) -> None:
+        """Read the tokenizer."""
+        tokens.prefetch(artifact)
+
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
         self._output = _output(artifact, session)
@@ -45,6 +50,8 @@ class EmbeddingPipeline(Pipeline):
             artifact, session, max_length=limits.sentence_limit(artifact), lower=self._lower
         )
         self._settings = artifact.read_json("config_sentence_transformers.json")
+        # sentence-transformers knows these two for every model, empty where the model gives them no text.
+        self._prompts: dict[str, str] = {"query": "", "document": "", **(self._settings.get("prompts") or {})}
         # A graph that ends in sentence vectors has the modules inside.
         ready = len(self._output.shape) == 2
         self._modules = sentence_modules.SentenceModules() if ready else sentence_modules.read(artifact)
@@ -147,7 +154,7 @@ class EmbeddingPipeline(Pipeline):
             "max_length": self._graph.tokenizer.max_length,
             "pooling": "in the graph" if len(self._output.shape) == 2 else " + ".join(self._modules.modes),
             "normalize": self._modules.normalizes,
-            "prompts": dict(self._settings.get("prompts") or {}),
+            "prompts": self._prompts,
         }
 
     def parse(self, text: str) -> str:
@@ -175,15 +182,13 @@ class EmbeddingPipeline(Pipeline):
     def _prompt(self, name: str | None, prompt: str | None) -> str:
         if prompt is not None:
             return texts.checked(prompt, position=0)
-        known = self._settings.get("prompts") or {}
+        known = self._prompts
         if name is None:
             return known.get(self._settings.get("default_prompt_name")) or ""
         if name not in known:
             raise InvalidInput(
                 f"`{self.artifact.reference}` has no prompt `{name}`",
-                hint=f"its prompts are {', '.join(known)}"
-                if known
-                else "it has none; give the text itself as prompt",
+                hint=f"its prompts are {', '.join(known)}",
                 prompt_name=name,
             )
         return known[name] or ""

@@ -72,7 +72,10 @@ def text_or_pair(item: Any, *, position: int) -> Text:
     keys(item, required=("text",), optional=("text_pair",), position=position)
     first = checked(item["text"], position=position)
     second = item.get("text_pair")
-    return first if second is None else (first, checked(second, position=position))
+    if second is None:
+        return first
+    # transformers' tokenizers take an empty second text for none, and put no second separator.
+    return (first, second) if checked(second, position=position) else first
 
 
 def keys(
