@@ -8,47 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import os
 import re
-import threading
 from collections.abc import Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from gpux import settings
 from gpux._version import __version__
-from gpux.errors import InvalidSetting, ModelNotFound, NetworkFailed, OfflineMiss, SourceError
+from gpux.errors import ModelNotFound, NetworkFailed, OfflineMiss, SourceError
 from gpux.events import Event, Progress
 from gpux.reference import Reference
 from gpux.sources import hub_cache, hub_errors, local, tree
 from gpux.sources.gather import gather
-from gpux.sources.hub_transfer import Stopped, Transfer, download, retry
+from gpux.sources.hub_downloads import Downloads
+from gpux.sources.hub_settings import credentials, endpoint
+from gpux.sources.hub_transfer import retry
 from gpux.sources.listing import Listed, Listing, Wants
 from gpux.sources.paths import safe
 from gpux.sources.snapshot import Snapshot, SourceFile
 
-_HOME = "https://huggingface.co"
 _ADDRESS = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_AT_ONCE = 4
-
-
-def endpoint() -> str:
-    """The Hub's address: ``HF_ENDPOINT``, without a slash at its end.
-
-    Raises:
-        InvalidSetting: It is no web address.
-    """
-    value = (os.environ.get("HF_ENDPOINT") or _HOME).rstrip("/")
-    if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
-        raise InvalidSetting(
-            f"`HF_ENDPOINT` is `{value}`, not a web address",
-            hint=f"unset it, or set it to one like {_HOME}",
-            variable="HF_ENDPOINT",
-        )
-    return value
 
 
 def look(reference: Reference, *, token: str | None, offline: bool, progress: Progress) -> Listing:
@@ -64,17 +45,12 @@ def look(reference: Reference, *, token: str | None, offline: bool, progress: Pr
         from huggingface_hub import HfApi
 
         api = HfApi(
-            endpoint=endpoint(), token=_credentials(token), library_name="gpux", library_version=__version__
+            endpoint=endpoint(),
+            token=credentials(token) or False,
+            library_name="gpux",
+            library_version=__version__,
         )
-        info = retry(
-            lambda: api.model_info(
-                reference.name,
-                revision=reference.revision,
-                files_metadata=True,
-                timeout=settings.network_timeout(),
-            )
-        )
-        return _checked(_listing(reference, info))
+        return _checked(_listing(reference, retry(lambda: _ask(api, reference))))
 
 
 def fetch(listing: Listing, wants: Wants, *, token: str | None, progress: Progress) -> Snapshot:
@@ -88,9 +64,9 @@ def fetch(listing: Listing, wants: Wants, *, token: str | None, progress: Progre
     if listing.directory is not None:
         return _from_cache(listing, wants)
     commit = listing.resolved
-    downloads = _Downloads(listing, cache, progress)
+    downloads = Downloads(listing, cache, progress)
     with _translated(listing.reference, token):
-        downloads.connect(_credentials(token))
+        downloads.connect(credentials(token))
         chosen = gather(listing, wants, cache.snapshot(commit), downloads.obtain)
         cache.remember(listing.reference.revision or "main", commit)
     listing = (
@@ -99,6 +75,18 @@ def fetch(listing: Listing, wants: Wants, *, token: str | None, progress: Progre
         else listing
     )
     return _snapshot(listing, cache.snapshot(commit), chosen, downloads.digests)
+
+
+def _ask(api: Any, reference: Reference) -> Any:
+    try:
+        return api.model_info(
+            reference.name,
+            revision=reference.revision,
+            files_metadata=True,
+            timeout=settings.network_timeout(),
+        )
+    except (TypeError, KeyError, AttributeError) as error:  # JSON, but not of a model
+        raise ValueError(f"no model in its answer: {error}") from error
 
 
 def _look_in_cache(reference: Reference) -> Listing:
@@ -205,20 +193,6 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _credentials(token: str | None) -> str | None:
-    """The token to send: the one that was given, else the user's own, read now and not when the client was imported."""
-    if token or (token := os.environ.get("HF_TOKEN")):
-        return token.strip()
-    if os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return None
-    path = os.environ.get("HF_TOKEN_PATH")
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return (Path(path).expanduser() if path else hub_cache.home() / "token").read_text(
-            encoding="utf-8"
-        ).strip() or None
-    return None
-
-
 @contextlib.contextmanager
 def _translated(reference: Reference, token: str | None) -> Iterator[None]:
     kinds = hub_errors.expected()
@@ -228,93 +202,10 @@ def _translated(reference: Reference, token: str | None) -> Iterator[None]:
         raise
     except kinds as error:
         translated = hub_errors.translate(
-            error, reference, endpoint(), authenticated=_credentials(token) is not None
+            error, reference, endpoint(), authenticated=credentials(token) is not None
         )
         if isinstance(translated, NetworkFailed) and hub_cache.repository(reference.name).commit(
             reference.revision or "main"
         ):
             translated.hint = "a copy of an earlier pull is in the cache: add --offline to use it"
         raise translated from error
-
-
-@dataclass(slots=True)
-class _Downloads:
-    """The downloads of one fetch: a few at once, one count of bytes, all stopped by the first that fails."""
-
-    listing: Listing
-    cache: hub_cache.Repository
-    progress: Progress
-    digests: dict[str, str] = field(default_factory=dict)
-    _headers: dict[str, str] = field(default_factory=dict)
-    _token: str | None = None
-    _done: int = 0
-    _guard: threading.Lock = field(default_factory=threading.Lock)
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def connect(self, token: str | None) -> None:
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-        self._token = token
-        self._headers = build_hf_headers(
-            token=token or False, library_name="gpux", library_version=__version__
-        )
-
-    def obtain(self, files: list[Listed]) -> None:
-        """Bring files that are not in the cache yet."""
-        missing = [file for file in files if not self._present(file)]
-        if not missing:
-            return
-        self._done, total = 0, sum(file.size or 0 for file in missing)
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="gpux-download") as pool:
-            work = [pool.submit(self._bring, file, total) for file in missing]
-            try:
-                wait(work, return_when=FIRST_EXCEPTION)
-            finally:
-                self._stop.set()
-                pool.shutdown(cancel_futures=True)
-        failures = [error for job in work if not job.cancelled() and (error := job.exception())]
-        for error in sorted(failures, key=lambda error: isinstance(error, Stopped)):
-            raise error
-        self._stop.clear()
-
-    def _present(self, file: Listed) -> bool:
-        path = self.cache.snapshot(self.listing.resolved) / file.path
-        if not path.is_file() or file.size not in {None, path.stat().st_size}:
-            return False
-        digest = tree.digest(path)
-        if file.sha256 not in {
-            None,
-            digest,
-        }:  # the cache was altered: content under an address that is not its own
-            path.resolve().unlink()
-            return False
-        self.digests[file.path] = digest
-        return True
-
-    def _bring(self, file: Listed, total: int) -> None:
-        def count(size: int) -> None:
-            with self._guard:
-                self._done += size
-                self.progress(Event("download", file.path, self._done, total or None))
-
-        if self._stop.is_set():
-            raise Stopped
-        transfer = self._transfer(file)
-        self.digests[file.path] = download(transfer, self.cache, count=count, stop=self._stop)
-        self.cache.link(self.listing.resolved, file.path, transfer.address)
-
-    def _transfer(self, file: Listed) -> Transfer:
-        url = f"{endpoint()}/{self.listing.reference.name}/resolve/{self.listing.resolved}/{quote(file.path)}"
-        if file.blob is not None:
-            return Transfer(url, self._headers, file.blob, file.size)
-        from huggingface_hub import get_hf_file_metadata
-
-        found: Any = retry(
-            lambda: get_hf_file_metadata(
-                url, token=self._token or False, timeout=settings.network_timeout(), endpoint=endpoint()
-            ),
-            self._stop,
-        )
-        if not found.etag or not re.fullmatch(r"[A-Za-z0-9._+-]{1,128}", found.etag):
-            raise ValueError(f"no usable ETag for {file.path}")
-        return Transfer(url, self._headers, found.etag, found.size)

@@ -29,7 +29,7 @@ def expected() -> tuple[type[BaseException], ...]:
         for kind in HfHubHTTPError.__mro__
         if kind.__module__.split(".")[0] not in {"builtins", "huggingface_hub", "typing"}
     ]
-    return (*roots, OSError, ValueError, TypeError, KeyError)
+    return (*roots, OSError, ValueError)
 
 
 def status(error: BaseException) -> int | None:
@@ -44,7 +44,7 @@ def transient(error: BaseException) -> bool:
 
     if (code := status(error)) is not None:
         return code in TRANSIENT
-    if isinstance(error, OfflineModeIsEnabled | ValueError | TypeError | KeyError):
+    if isinstance(error, OfflineModeIsEnabled | ValueError):
         return False
     if type(error).__name__ in {"UnsupportedProtocol", "ProxyError", "TooManyRedirects", "InvalidURL"}:
         return False
@@ -58,7 +58,7 @@ def wait(error: BaseException, attempt: int) -> float | None:
     asked = headers.get("Retry-After", "") if headers else ""
     if asked.isdecimal():
         return float(asked) if float(asked) <= _LONGEST_WAIT else None
-    if "Timeout" in type(error).__name__:
+    if _timed_out(error):
         return 0.0  # it has been waited for already
     return min(0.5 * 2.0**attempt, 8.0)
 
@@ -134,17 +134,21 @@ def _by_kind(error: BaseException, name: str, endpoint: str) -> GpuxError:
         known := hub_cache.unwritable(error, hub_cache.root(), "HF_HUB_CACHE")
     ):
         return known
-    kind = type(error).__name__
-    if isinstance(error, ValueError | TypeError | KeyError):
+    if isinstance(error, ValueError):
         message = f"{endpoint} does not answer as a Hub does ({_first_line(error)})"
         hint = "check HF_ENDPOINT, and whether a proxy or a login page answers in its place"
-    elif "Timeout" in kind:
+    elif _timed_out(error):
         message = f"{endpoint} stopped answering while `{name}` was fetched"
         hint = "run the same command again: it goes on where it stopped; GPUX_NETWORK_TIMEOUT sets the patience in seconds"
     else:
         message = f"{endpoint} cannot be reached ({_first_line(error)})"
         hint = "check the network, HTTPS_PROXY and HF_ENDPOINT; --offline uses what is in the cache"
     return NetworkFailed(message, hint=hint, reference=name)
+
+
+def _timed_out(error: BaseException) -> bool:
+    # requests hides a stalled read in its ConnectionError
+    return "Timeout" in type(error).__name__ or "timed out" in str(error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -167,7 +167,7 @@ def _open(url: str, headers: dict[str, str]) -> Iterator[tuple[Any, Iterator[byt
 
     session: Any = get_session()
     timeout = settings.network_timeout()
-    if hasattr(session, "stream"):  # huggingface_hub ≥ 1: httpx
+    if callable(getattr(session, "stream", None)):  # huggingface_hub ≥ 1: httpx
         with session.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as response:
             yield response, response.iter_bytes()  # as they arrive: a stall loses nothing
     else:  # before: requests

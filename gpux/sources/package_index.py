@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gpux import settings
-from gpux.errors import ModelNotFound, OfflineMiss
+from gpux.errors import ModelNotFound, NetworkFailed, OfflineMiss
 from gpux.events import Event, Progress
 from gpux.reference import Reference
 from gpux.sources import local, pip, tree
@@ -75,7 +75,11 @@ def _choose(reference: Reference, cached: list[Entry], *, offline: bool, progres
     if not cached or offline or reference.revision:
         return cached[0] if cached else None
     progress(Event("resolve", f"asking the package index for {reference.name}"))
-    found = pip.resolve(reference.name, reference.revision)
+    try:
+        found = pip.resolve(reference.name, reference.revision)
+    except NetworkFailed as error:
+        error.hint = "a copy of an earlier pull is in the cache: add --offline to use it"
+        raise
     return next(
         (
             e

@@ -96,6 +96,7 @@ def download(project: str, version: str | None, folder: Path, progress: Progress
     return wheels[0]
 
 
+# Only pip's warnings about retries tell an index that is out of reach from one that has no such project.
 _COMMON = ("--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--retries", "3")
 
 
@@ -107,10 +108,14 @@ def _run(
     arguments: list[str], folder: Path, *, watch: Path | None = None, tell: object = None
 ) -> subprocess.CompletedProcess[str]:
     # -P: a file named pip.py in the current folder must not be run in pip's place.
-    command = [sys.executable, "-P", "-m", "pip", *arguments, "--timeout", str(settings.network_timeout())]
+    command = [sys.executable, "-P", "-m", "pip", *arguments]
+    if "GPUX_NETWORK_TIMEOUT" in os.environ:  # otherwise pip's own settings hold
+        command += ["--timeout", str(settings.network_timeout())]
     environment = {
         **os.environ,
         "PIP_NO_COLOR": "1",
+        "PIP_REQUIRE_VIRTUALENV": "0",  # nothing is installed
+        "PIP_USER": "0",
         **({"TMPDIR": str(watch), "TEMP": str(watch), "TMP": str(watch)} if watch else {}),
     }
     with subprocess.Popen(

@@ -167,9 +167,12 @@ def test_a_mirror_whose_listing_has_no_sizes(hub):
     assert not hub.downloads("model.safetensors")
 
 
-def test_a_login_page_in_place_of_the_hub(hub):
-    hub.fail("/api/models/org/name", body=b"<html>Please log in</html>", times=9)
-    with pytest.raises(NetworkFailed, match="does not answer as a Hub does"):
+@pytest.mark.parametrize(
+    "body", [b"<html>Please log in</html>", b"[]", b"{}", b'{"id": 1, "siblings": [3]}', b""]
+)
+def test_something_else_answers_in_place_of_the_hub(hub, body):
+    hub.fail("/api/models/org/name", body=body, times=9)
+    with pytest.raises(NetworkFailed, match=r"does not answer as a Hub does|names no commit"):
         pull()
 
 

@@ -201,6 +201,21 @@ def test_nobody_answers(index, monkeypatch):
             pull("pypi:absent")
 
 
+def test_an_index_that_is_gone_and_a_copy_in_the_cache(index, monkeypatch):
+    index()
+    pull()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_RETRIES", "0")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free.getsockname()[1]}/simple")
+        with pytest.raises(NetworkFailed) as caught:
+            pull()
+    assert "--offline" in caught.value.hint
+    assert pull(offline=True).files
+
+
 def test_without_pip(index, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     code = (
