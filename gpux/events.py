@@ -13,14 +13,16 @@ class Event:
     Attributes:
         stage: The stage's name (``resolve``, ``download``, ``unpack``, ``hash``, ``export``, ``prove`` …).
         message: What is being done, for a person to read.
-        done: How far it is, in the stage's unit (bytes for ``download``), or ``None``.
+        done: How far it is, or ``None``.
         total: How far it has to go, or ``None`` where that is not known.
+        unit: What both count: ``B`` for bytes, else a plural noun.
     """
 
     stage: str
     message: str
     done: int | None = None
     total: int | None = None
+    unit: str = "B"
 
 
 Progress = Callable[[Event], None]

@@ -69,8 +69,9 @@ def read_graph(path: Path) -> GraphSummary:
     with path.open("rb") as stream:
         if stream.seek(0, 2) == 0:
             raise OnnxError("the file is empty")
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-            return _model(view)
+        # Not closed by hand: an error's traceback still holds slices of the map, which goes with the last of them.
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    return _model(memoryview(mapped))
 
 
 def _model(view: Buffer) -> GraphSummary:

@@ -126,7 +126,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
             hint="use org/name, as it stands in the address",
             reference=text,
         )
-    close = difflib.get_close_matches(scheme, _SCHEMES, n=1)
+    close = difflib.get_close_matches(scheme, _SCHEMES, n=1, cutoff=0.5)
     if "/" not in rest and not close:
         return "hf", text
     known = f"did you mean `{close[0]}:{rest}`" if close else "schemes are hf:, pypi: and file:"
@@ -184,7 +184,10 @@ def _package(text: str, rest: str) -> Reference:
 def _local(text: str, rest: str) -> Reference:
     if not rest:
         raise _invalid(text, "it names no path")
-    path = Path(rest).expanduser()
+    try:
+        path = Path(rest).expanduser()
+    except RuntimeError:
+        raise _invalid(text, f"nobody's home directory is `{rest.partition('/')[0]}`") from None
     absolute = Path(os.path.normpath(path.absolute()))
     if absolute.suffix.lower() == ".onnx":
         return Reference("file", str(absolute.parent), file=absolute.name)

@@ -54,7 +54,7 @@ class Watch:
                 self._draw(event, fresh=fresh)
             elif fresh:
                 self._printer.say(
-                    f"{event.stage}: {event.message}" + (f" ({size(event.total)})" if event.total else "")
+                    f"{event.stage}: {event.message}" + (f" ({_amount(event)})" if event.total else "")
                 )
 
     def total(self, stage: str | None = None) -> float:
@@ -86,3 +86,7 @@ class Watch:
                 self._bars.update(self._task, total=1, completed=1)
             self._task = self._bars.add_task(event.message, total=event.total, stage=event.stage)
         self._bars.update(self._task, description=event.message, total=event.total, completed=event.done or 0)
+
+
+def _amount(event: Event) -> str:
+    return size(event.total or 0) if event.unit == "B" else f"{event.total} {event.unit}"

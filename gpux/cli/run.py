@@ -134,7 +134,7 @@ def _measure(
     with Watch(printer) as watch:
 
         def progress(done: int, total: int) -> None:
-            watch(Event("measure", "running", done, total))
+            watch(Event("measure", "running", done, total, "runs"))
 
         return gpux.benchmark(
             loaded, items or None, runs=runs, warmup=warmup, progress=progress, **parameters
