@@ -184,7 +184,7 @@ class EmbeddingPipeline(Pipeline):
             return texts.checked(prompt, position=0)
         known = self._prompts
         if name is None:
-            return known.get(self._settings.get("default_prompt_name")) or ""
+            return known.get(self._settings.get("default_prompt_name") or "") or ""
         if name not in known:
             raise InvalidInput(
                 f"`{self.artifact.reference}` has no prompt `{name}`",

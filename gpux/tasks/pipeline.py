@@ -67,8 +67,8 @@ class Pipeline(ABC):
         self.artifact = artifact
         self.session = session
 
-    @classmethod
-    def prefetch(cls, artifact: Artifact) -> None:  # noqa: B027 - a task may have nothing to read ahead
+    @classmethod  # noqa: B027 - a task may have nothing to read ahead
+    def prefetch(cls, artifact: Artifact) -> None:
         """Read what does not need the graph, while the graph opens in another thread."""
 
     @abstractmethod

@@ -23,7 +23,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
-    header: dict[str, Any] = json.loads(data[8 : 8 + length])
+    if not 0 < length <= len(data) - 8:
+        raise ValueError("header longer than the file")
+    header = json.loads(data[8 : 8 + length])
+    if not isinstance(header, dict):
+        raise ValueError("header is no JSON object")
     body = memoryview(data)[8 + length :]
     try:
         return {name: _tensor(body, spec) for name, spec in header.items() if name != "__metadata__"}

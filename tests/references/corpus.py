@@ -1,5 +1,6 @@
 """More than 200 texts of every kind that users send, and pairs of them; the same ones in every run."""
 
+# ruff: noqa: RUF001 - letters that look like others are what these texts are for
 from __future__ import annotations
 
 import random
@@ -9,7 +10,7 @@ _WORDS = (
     "not what all were we when your can said there use an each which she do how their if will up other about out many "
     "then them these so some her would make like him into time has look two more write go see number no way could people "
     "glacier reset password invoice parcel embedding quarterly revenue astonishing photosynthesis electroencephalography"
-).split()
+)
 
 EDGES = (
     "",
@@ -78,7 +79,7 @@ def texts() -> list[str]:
     prose = []
     for _ in range(180):
         count = min(300, max(1, int(source.lognormvariate(2.9, 0.9))))
-        words = source.choices(_WORDS, k=count)
+        words = source.choices(_WORDS.split(), k=count)
         prose.append(" ".join(words).capitalize() + source.choice([".", "!", "?", "", " …"]))
     return [*EDGES, *prose]
 

@@ -22,6 +22,7 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
+WORDS = "the of and to in is you that it for on are with this have from not what all were when your can said"
 SIZES = {
     "vocab_size": 1000,
     "hidden_size": 32,
@@ -40,9 +41,10 @@ def tokenizer(limit: int) -> BertTokenizer:
         "…",
         "—",
     ]
-    words = "the of and to in is you that it for on are with this have from not what all were when your can said".split()
     suffixes = ["##" + letter for letter in letters[:36]]
-    vocabulary = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *words, *suffixes])
+    vocabulary = dict.fromkeys(
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *WORDS.split(), *suffixes]
+    )
     return BertTokenizer(vocab={token: i for i, token in enumerate(vocabulary)}, model_max_length=limit)
 
 
