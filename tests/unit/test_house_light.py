@@ -19,10 +19,9 @@ before = set(sys.modules)
 print("\\n" + json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})))
 """
 HELP = """
-sys.argv = ["gpux", *{arguments}]
-import runpy
+import gpux.cli
 try:
-    runpy.run_module("gpux", run_name="__main__", alter_sys=True)
+    gpux.cli.main({arguments})
 except SystemExit as done:
     assert not done.code, done.code
 """
