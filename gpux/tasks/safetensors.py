@@ -26,13 +26,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     if not 0 < length <= len(data) - 8:
         raise ValueError("header longer than the file")
     header = json.loads(data[8 : 8 + length])
-    if not isinstance(header, dict):
-        raise ValueError("header is no JSON object")
     body = memoryview(data)[8 + length :]
     try:
         return {name: _tensor(body, spec) for name, spec in header.items() if name != "__metadata__"}
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"tensor without {error}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"header is no table of tensors: {error}") from error
 
 
 def _tensor(body: memoryview, spec: dict[str, Any]) -> np.ndarray:
