@@ -76,7 +76,7 @@ class Model:
             )
         clock = Clock()
         if self.pipeline.is_item(inputs):
-            return self.pipeline.answer([inputs], clock, **parameters)[0], clock.seconds
+            return self.pipeline.answer_alone(inputs, clock, **parameters), clock.seconds
         return self.pipeline.answer(list(inputs), clock, **parameters), clock.seconds
 
     def stream(self, items: Iterable[Any], **parameters: Any) -> Iterator[Any]:
