@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gpux._version import __version__
+from gpux.cli.options import examples
 from gpux.cli.printer import Printer
 from gpux.errors import GpuxError, UsageError
 
@@ -67,16 +68,17 @@ class Commands(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=examples(
+        "gpux pull sentence-transformers/all-MiniLM-L6-v2",
+        'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" --benchmark',
+    ),
+)
 @click.version_option(__version__, prog_name="gpux")
 def cli() -> None:
-    r"""Pull, prove, run and benchmark models on the fastest thing this machine really has.
-
-    \b
-    Examples:
-      gpux pull sentence-transformers/all-MiniLM-L6-v2
-      gpux run all-MiniLM-L6-v2 "A cat sits on the mat" --benchmark
-    """
+    """Pull, prove, run and benchmark models on the fastest thing this machine really has."""
 
 
 def main(arguments: list[str] | None = None) -> None:
