@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpux.artifact import Artifact
-from gpux.errors import InvalidInput, UnknownTask
+from gpux.errors import UnknownTask
 from gpux.planning import Plan, Request
 from gpux.provider import Placement
 from gpux.session import Session
@@ -66,14 +66,7 @@ class Model:
 
     def timed(self, inputs: Any, **parameters: Any) -> tuple[Any, dict[str, float]]:
         """The answer, and the seconds spent in ``preprocess``, ``infer`` and ``postprocess``."""
-        unknown = set(parameters) - set(self.pipeline.parameters)
-        if unknown:
-            known = ", ".join(self.pipeline.parameters) or "none"
-            raise InvalidInput(
-                f"`{self.task}` takes no parameter `{min(unknown)}`",
-                hint=f"it takes {known}",
-                parameter=min(unknown),
-            )
+        self.pipeline.check(parameters)
         clock = Clock()
         if self.pipeline.is_item(inputs):
             return self.pipeline.answer_alone(inputs, clock, **parameters), clock.seconds
