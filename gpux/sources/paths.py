@@ -12,7 +12,7 @@ from gpux.onnx_reader import GraphSummary
 # Names that open a device on Windows, with any extension and in any folder; the digits may be superscript.
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?: *\..*)?", re.IGNORECASE)
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = re.compile(r".:")  # Python ≥ 3.13 takes any first character for a drive
 
 
 def safe(name: str) -> str:

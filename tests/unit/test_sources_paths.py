@@ -36,7 +36,8 @@ def test_names_that_escape_or_mean_a_device(name):
 
 def reserved(name):
     if hasattr(ntpath, "isreserved"):  # Python ≥ 3.13, where the path's own method is deprecated
-        return ntpath.isreserved(name)
+        forbidden = set('<>:"|?*')  # no name on Windows, so no danger there; not what is asked here
+        return not forbidden & set(name) and ntpath.isreserved(name)
     return PureWindowsPath(name).is_reserved()
 
 
