@@ -13,7 +13,7 @@ import click
 
 from gpux._version import __version__
 from gpux.cli.options import examples
-from gpux.cli.printer import Printer
+from gpux.cli.printer import Printer, ReaderGone
 from gpux.errors import GpuxError, UsageError
 
 # Command → (module, one line of help). The order is the order of --help.
@@ -97,6 +97,9 @@ def _run(arguments: list[str]) -> int:
     printer = Printer(json="--json" in arguments)
     try:
         outcome: Any = cli.main(args=arguments, prog_name="gpux", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        printer.say(error.format_message())
+        return error.exit_code
     except (GpuxError, click.ClickException) as error:
         told = _from_click(error) if isinstance(error, click.ClickException) else error
         printer.error(told)
@@ -104,16 +107,36 @@ def _run(arguments: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         printer.say("stopped")
         return 130
-    except BrokenPipeError:
-        return 0  # the reader of a pipe went away: nothing is wrong
+    except ReaderGone:
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last door: a user never meets a bare traceback
+        return _unexpected(printer, error)
     return outcome if isinstance(outcome, int) else 0
 
 
+def _unexpected(printer: Printer, error: Exception) -> int:
+    hint = "GPUX_LOG=debug before the same command shows where; that is what a bug report needs"
+    if os.environ.get("GPUX_LOG", "").lower() == "debug":
+        import traceback
+
+        printer.say("".join(traceback.format_exception(error)))
+        hint = "report it with the lines above and the command that you typed"
+    lines = str(error).strip().splitlines() or ["without a message"]
+    printer.error(
+        GpuxError(f"gpux failed in an unexpected way: {type(error).__name__}: {lines[0]}", hint=hint)
+    )
+    return 1
+
+
 def _from_click(error: click.ClickException) -> GpuxError:
-    if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx else "gpux"
+    if not isinstance(error, click.UsageError):
+        return GpuxError(_sentence(error.format_message()))
+    path = error.ctx.command_path if error.ctx else "gpux"
+    close = getattr(error, "possibilities", None)
+    if not close:
         return UsageError(_sentence(error.format_message()), hint=f"{path} --help")
-    return GpuxError(_sentence(error.format_message()))
+    meant = close[0] if close[0].startswith("-") else f"{path} {close[0]}"
+    return UsageError(_sentence(error.message), hint=f"did you mean `{meant}`")
 
 
 def _sentence(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -13,6 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from gpux.errors import GpuxError
+
+_HARMLESS = frozenset("\n\t\xa0\u2007\u202f\u3000\u200c\u200d")
+
+
+class ReaderGone(Exception):
+    """Whoever read the output closed it, as ``head`` does: nothing is wrong, and nothing is left to do."""
 
 
 class Printer:
@@ -38,28 +45,27 @@ class Printer:
         _write(sys.stdout, "".join(f"{line}\n" for line in lines))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A result as aligned columns; control characters in cells are shown escaped."""
-        self.lines(
-            aligned([tuple(name.upper() for name in columns), *(tuple(map(visible, row)) for row in rows)])
-        )
+        """A result as aligned columns, one line per row."""
+        cells = [tuple(visible(cell).replace("\n", "\\n") for cell in row) for row in rows]
+        self.lines(aligned([tuple(name.upper() for name in columns), *cells]))
 
     def say(self, text: str) -> None:
         """A remark for the person at the terminal."""
         if not self.quiet:
-            _write(sys.stderr, f"{text}\n")
+            _tell(f"{text}\n")
 
     def detail(self, text: str) -> None:
         """A remark for whoever asked for more with ``--verbose``."""
         if self.verbose and not self.quiet:
-            _write(sys.stderr, f"{text}\n")
+            _tell(f"{text}\n")
 
     def error(self, error: GpuxError) -> None:
         """An error: one sentence, a blank line and the hint; the record with ``--json``."""
         if self.json:
-            _write(sys.stderr, json.dumps({"error": plain(error.as_dict())}, ensure_ascii=False) + "\n")
+            _tell(json.dumps({"error": plain(error.as_dict())}, ensure_ascii=False) + "\n")
             return
         hint = f"\n\nhint: {error.hint}" if error.hint else ""
-        _write(sys.stderr, f"error: {visible(error.message)}{hint}\n")
+        _tell(f"error: {error.message}{hint}\n")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -81,8 +87,13 @@ def width(text: str) -> int:
 
 
 def visible(text: str) -> str:
-    """The text with control characters escaped, so that a model's files cannot drive the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    """The text with control and formatting characters escaped, so that a model's files cannot drive the terminal.
+
+    The escapes are JSON's own, so that JSON stays JSON; line feeds, tabs, wide spaces and joiners of emoji are left.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _HARMLESS else _escaped(c) for c in text)
 
 
 def plain(value: Any) -> Any:
@@ -119,11 +130,31 @@ def age(since: float, now: float | None = None) -> str:
     return "just now"
 
 
+def _escaped(text: str) -> str:
+    units = text.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(ReaderGone):  # the work goes on, whether anybody listens or not
+        _write(sys.stderr, text)
+
+
 def _write(stream: Any, text: str) -> None:
+    text = visible(text)
     try:
-        stream.write(text)
-    except UnicodeEncodeError:  # a terminal with a legacy encoding
-        stream.write(
-            text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii")
-        )
-    stream.flush()
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # a terminal with a legacy encoding
+            encoding = stream.encoding or "ascii"
+            stream.write("".join(c if _fits(c, encoding) else _escaped(c) for c in text))
+        stream.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
+def _fits(character: str, encoding: str) -> bool:
+    try:
+        return bool(character.encode(encoding))
+    except UnicodeEncodeError:
+        return False

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from gpux.cli.printer import Printer, size
+from gpux.cli.printer import Printer, size, visible
 from gpux.events import Event
 
 
@@ -74,18 +74,19 @@ class Watch:
 
             columns = (
                 SpinnerColumn(),
-                TextColumn("{task.fields[stage]:>8}"),
-                TextColumn("{task.description}"),
+                TextColumn("{task.fields[stage]:>8}", markup=False),
+                TextColumn("{task.description}", markup=False),
             )
             self._bars = Progress(
                 *columns, BarColumn(bar_width=24), TimeElapsedColumn(), console=Console(stderr=True)
             )
             self._bars.start()
+        message = visible(event.message)
         if fresh:
             if self._task is not None:
                 self._bars.update(self._task, total=1, completed=1)
-            self._task = self._bars.add_task(event.message, total=event.total, stage=event.stage)
-        self._bars.update(self._task, description=event.message, total=event.total, completed=event.done or 0)
+            self._task = self._bars.add_task(message, total=event.total, stage=visible(event.stage))
+        self._bars.update(self._task, description=message, total=event.total, completed=event.done or 0)
 
 
 def _amount(event: Event) -> str:
