@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import gpux
+from gpux.cli import completing
 from gpux.cli.options import choice, examples, talk
 from gpux.cli.printer import Printer, size
 
@@ -12,7 +13,7 @@ from gpux.cli.printer import Printer, size
 @click.command(
     "why", epilog=examples("gpux why all-MiniLM-L6-v2", "gpux why all-MiniLM-L6-v2 --provider cpu --json")
 )
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @choice
 @talk
 def why_command(

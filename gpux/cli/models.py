@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 import gpux
+from gpux.cli import completing
 from gpux.cli.options import examples, fetching, talk
 from gpux.cli.printer import Printer, age, size
 from gpux.cli.progress import Watch
@@ -19,10 +20,15 @@ from gpux.cli.progress import Watch
         "gpux pull ./my-model --task text-classification --dry-run",
     ),
 )
-@click.argument("reference")
+@click.argument("reference", shell_complete=completing.models)
 @fetching
 @click.option(
-    "--variant", "variants", multiple=True, metavar="V", help="A precision to store; may be given again."
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="V",
+    shell_complete=completing.one_of(completing.variants),
+    help="A precision to store; may be given again.",
 )
 @click.option("--force", is_flag=True, help="Convert and prove again, even if it is stored.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -77,7 +83,7 @@ def list_command(printer: Printer) -> None:
 
 
 @click.command("show", epilog=examples("gpux show all-MiniLM-L6-v2", "gpux show all-MiniLM-L6-v2 --json"))
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @talk
 def show_command(printer: Printer, model: str) -> None:
     """Show one stored model: source, graphs, proof and files.

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gpux.cli import completing
 from gpux.cli.printer import Printer
 
 Command = Callable[..., Any]
@@ -31,12 +32,23 @@ def talk(function: Command) -> Command:
 def choice(function: Command) -> Command:
     """Give a command the options that choose what runs."""
     options = (
-        click.option("--provider", metavar="P", help="auto, a provider's name, or its runtime's own name."),
-        click.option("--variant", metavar="V", help="A stored precision: fp32, fp16, int8, q4 …"),
+        click.option(
+            "--provider",
+            metavar="P",
+            shell_complete=completing.one_of(completing.providers),
+            help="auto, a provider's name, or its runtime's own name.",
+        ),
+        click.option(
+            "--variant",
+            metavar="V",
+            shell_complete=completing.one_of(completing.variants),
+            help="A stored precision: fp32, fp16, int8, q4 …",
+        ),
         click.option(
             "--quality",
             metavar="Q",
             default="near",
+            shell_complete=completing.one_of(lambda: ("exact", "near", "any")),
             show_default=True,
             help="Worst proof that auto may take: exact, near, any.",
         ),
@@ -49,8 +61,18 @@ def choice(function: Command) -> Command:
 def fetching(function: Command) -> Command:
     """Give a command the options that say how a model is fetched and converted."""
     options = (
-        click.option("--task", metavar="T", help="The task, where the model's files do not say it."),
-        click.option("--exporter", metavar="NAME", help="The conversion route: ready or transformers."),
+        click.option(
+            "--task",
+            metavar="T",
+            shell_complete=completing.one_of(completing.tasks),
+            help="The task, where the model's files do not say it.",
+        ),
+        click.option(
+            "--exporter",
+            metavar="NAME",
+            shell_complete=completing.one_of(lambda: ("ready", "transformers")),
+            help="The conversion route: ready or transformers.",
+        ),
         click.option("--revision", metavar="R", help="A Hub branch, tag or commit, or a package version."),
         click.option("--token", metavar="T", help="A Hub token; the logged-in one when not given."),
         click.option("--offline", is_flag=True, default=None, help="Keep off the network."),

@@ -14,15 +14,17 @@ from gpux.errors import InvalidInput, UsageError
 FORMS = (".json", ".jsonl", ".npz")
 
 
-def check(path: Path) -> None:
+def check(path: Path, *, forms: Sequence[str] = FORMS) -> None:
     """Refuse a path that could not be written later, before any work is done.
 
     Raises:
-        UsageError: Its ending is none of :data:`FORMS`, or its folder is not there.
+        UsageError: Its ending is none of ``forms``, or its folder is not there.
     """
-    if path.suffix not in FORMS:
+    if path.suffix not in forms:
         raise UsageError(
-            f"`{path}` ends in none of {', '.join(FORMS)}", hint=f"write --output {path.stem}.json", path=path
+            f"`{path}` does not end in {' or '.join(forms)}",
+            hint=f"write --output {path.stem}.json",
+            path=path,
         )
     if not path.absolute().parent.is_dir():
         raise UsageError(f"the folder of `{path}` is not there", hint=f"mkdir -p {path.parent}", path=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import gpux
-from gpux.cli import outputs
+from gpux.cli import completing, outputs
 from gpux.cli.options import choice, examples, talk
 from gpux.cli.printer import Printer
 from gpux.cli.progress import Watch
-from gpux.errors import InvalidInput, UsageError
+from gpux.errors import InvalidInput, InvalidSetting, UsageError
 
 if TYPE_CHECKING:
     from gpux.bench.report import Report
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" --benchmark --runs 200 --output bench.json',
     ),
 )
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]…")
 @click.option(
     "--input",
@@ -42,7 +43,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A text file as one input; may be given again.",
 )
-@click.option("--task", metavar="T", help="Another task that the stored graph can answer.")
+@click.option(
+    "--task",
+    metavar="T",
+    shell_complete=completing.one_of(completing.tasks),
+    help="Another task that the stored graph can answer.",
+)
 @choice
 @click.option(
     "--threads", type=int, metavar="N", help="Threads inside an operator; the cores allowed when not given."
@@ -64,10 +70,17 @@ if TYPE_CHECKING:
     help="Write the answers to a .json, .jsonl or .npz file; with --benchmark, the report.",
 )
 @click.option("--benchmark", is_flag=True, help="Measure instead of answering.")
-@click.option("--runs", type=int, default=100, show_default=True, metavar="N", help="Steady runs to measure.")
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Steady runs to measure.",
+)
 @click.option(
     "--warmup",
-    type=int,
+    type=click.IntRange(min=0),
     default=10,
     show_default=True,
     metavar="N",
@@ -79,6 +92,7 @@ if TYPE_CHECKING:
     default="table",
     show_default=True,
     metavar="F",
+    shell_complete=completing.one_of(completing.formats),
     help="The benchmark's form: table, json, csv or md.",
 )
 @talk
@@ -96,34 +110,38 @@ def run_command(
     warmup: int,
     form: str,
     **wishes: Any,
-) -> None:
+) -> int:
     """Answer a model's task, one answer per INPUT; pulls the model first if it is not stored.
 
-    Without INPUT, lines of standard input are taken.
+    Without INPUT, lines of standard input are taken. Ctrl-C during a benchmark keeps the runs that were finished.
     """
     parameters = _parameters(params)
-    if output is not None and not benchmark:
-        outputs.check(output)
-    if not benchmark and not inputs and not typed and not files and sys.stdin.isatty():
+    if benchmark:
+        _check_form(form)
+    if output is not None:
+        outputs.check(output, forms=(".json",) if benchmark else outputs.FORMS)
+    given = bool(inputs or files or typed is not None)
+    if not benchmark and not given and sys.stdin.isatty():
         raise UsageError("there is no input", hint=f'gpux run {model} "your text"')
     with Watch(printer) as watch:
         loaded = gpux.load(model, progress=watch, **wishes)
     with loaded:
         printer.detail(f"runs on {loaded.placement}; {loaded.plan.reason}")
         _warn_partial(printer, loaded)
-        items = _items(loaded, inputs, typed, files, required=not benchmark)
+        items = _items(loaded, inputs, typed, files) if given or not benchmark else None
         if benchmark:
             report = _measure(printer, loaded, items, runs=runs, warmup=warmup, parameters=parameters)
             _report(printer, report, form, output)
-            return
+            return 130 if report.interrupted else 0
         answers = loaded(items, **parameters)
-        outputs.show(printer, loaded, items, answers, output)
+        outputs.show(printer, loaded, items or [], answers, output)
+        return 0
 
 
 def _measure(
     printer: Printer,
     loaded: gpux.Model,
-    items: list[Any],
+    items: list[Any] | None,
     *,
     runs: int,
     warmup: int,
@@ -136,8 +154,15 @@ def _measure(
         def progress(done: int, total: int) -> None:
             watch(Event("measure", "running", done, total, "runs"))
 
-        return gpux.benchmark(
-            loaded, items or None, runs=runs, warmup=warmup, progress=progress, **parameters
+        return gpux.benchmark(loaded, items, runs=runs, warmup=warmup, progress=progress, **parameters)
+
+
+def _check_form(form: str) -> None:
+    from gpux.bench.render import FORMATS
+
+    if form not in FORMATS:
+        raise InvalidSetting(
+            f"there is no report format `{form}`", hint=f"use --format {' or '.join(FORMATS)}", format=form
         )
 
 
@@ -152,31 +177,33 @@ def _report(printer: Printer, report: Report, form: str, output: Path | None) ->
 
 
 def _items(
-    loaded: gpux.Model, inputs: tuple[str, ...], typed: str | None, files: tuple[Path, ...], *, required: bool
+    loaded: gpux.Model, inputs: tuple[str, ...], typed: str | None, files: tuple[Path, ...]
 ) -> list[Any]:
     items = [loaded.pipeline.parse(text) for text in inputs]
     if typed is not None:
         items += _typed(loaded, typed)
     items += [_read(path) for path in files]
-    if not items and required:
-        items = _lines(loaded, sys.stdin.read())
-    if not items and required:
-        raise InvalidInput(
-            "standard input was empty", hint=f'gpux run {loaded.artifact.reference} "your text"'
-        )
+    if not items and not files and typed in {None, "-"}:
+        items = _lines(loaded, _stdin()) if typed is None else []
+        if not items:
+            raise InvalidInput(
+                "standard input was empty", hint=f'gpux run {loaded.artifact.reference} "your text"'
+            )
+    if not items:
+        raise InvalidInput("--input holds no inputs", hint='write --input \'["a text", "another"]\'')
     return items
 
 
 def _typed(loaded: gpux.Model, text: str) -> list[Any]:
     if text == "-":
-        return _lines(loaded, sys.stdin.read())
+        return _lines(loaded, _stdin())
     if text.startswith("@"):
         path = Path(text[1:])
         content = _read(path)
         if path.suffix == ".jsonl":
             return [
                 _json(line, f"{path}, line {n}")
-                for n, line in enumerate(content.splitlines(), 1)
+                for n, line in enumerate(content.split("\n"), 1)
                 if line.strip()
             ]
         return _list(_json(content, str(path)))
@@ -185,30 +212,39 @@ def _typed(loaded: gpux.Model, text: str) -> list[Any]:
 
 def _lines(loaded: gpux.Model, text: str) -> list[Any]:
     if text.lstrip().startswith(("[", "{")):
-        try:
+        with contextlib.suppress(ValueError, RecursionError):  # lines that happen to begin like JSON
             return _list(json.loads(text))
-        except ValueError:
-            pass  # lines that happen to begin like JSON
     return [loaded.pipeline.parse(line) for line in text.splitlines() if line.strip()]
+
+
+def _stdin() -> str:
+    return _decoded(sys.stdin.buffer.read(), "standard input")
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except OSError as error:
         raise InvalidInput(
             f"`{path}` cannot be read: {error.strerror}", hint="check the path", path=path
         ) from error
+    return _decoded(content, f"`{path}`")
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InvalidInput(
-            f"`{path}` is no UTF-8 text", hint="convert it to UTF-8 first", path=path
+            f"{where} is no UTF-8 text: byte {error.start} is {content[error.start]:#04x}",
+            hint="convert it to UTF-8 first, with iconv for example",
         ) from error
 
 
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"{where} is no JSON: {error}", hint='write --input \'["a text", "another"]\''
         ) from error
@@ -226,7 +262,7 @@ def _parameters(params: tuple[str, ...]) -> dict[str, Any]:
             raise UsageError(f"`{param}` is no parameter", hint="write --param top_k=3")
         try:
             parameters[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parameters[key] = value
     return parameters
 

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 import gpux
+from gpux.cli import completing
 from gpux.cli.options import examples, talk
 from gpux.cli.printer import Printer, size
 
 
 @click.command("rm", epilog=examples("gpux rm all-MiniLM-L6-v2", "gpux rm all-MiniLM-L6-v2 --dry-run"))
-@click.argument("models", nargs=-1, required=True)
+@click.argument("models", nargs=-1, required=True, shell_complete=completing.models)
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @talk
 def rm_command(printer: Printer, models: tuple[str, ...], *, dry_run: bool) -> None:
@@ -33,7 +34,7 @@ def prune_command(printer: Printer, *, older_than: str | None, dry_run: bool) ->
 
 
 @click.command("verify", epilog=examples("gpux verify", "gpux verify all-MiniLM-L6-v2 --json"))
-@click.argument("models", nargs=-1)
+@click.argument("models", nargs=-1, shell_complete=completing.models)
 @talk
 def verify_command(printer: Printer, models: tuple[str, ...]) -> int:
     """Hash every file of stored models, all when none is named, and compare with the manifests; exit 1 on a difference."""
@@ -99,7 +100,7 @@ def df_command(printer: Printer) -> None:
 
 
 @click.command("cp", epilog=examples("gpux cp all-MiniLM-L6-v2 embedder", "gpux run embedder hello"))
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @click.argument("name")
 @talk
 def cp_command(printer: Printer, model: str, name: str) -> None:
