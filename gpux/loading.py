@@ -9,7 +9,7 @@ from time import perf_counter
 from gpux import hardware, settings, tasks
 from gpux import provider as door
 from gpux.artifact import Artifact
-from gpux.errors import UnknownTask
+from gpux.errors import ArtifactNotFound, SourceError, UnknownTask
 from gpux.events import Progress, silent
 from gpux.model import Model
 from gpux.planning import AUTO, Plan, Request, choose
@@ -59,7 +59,7 @@ def load(
         provider=wanted,
         variant=variant or named or settings.variant(),
         quality=quality,
-        threads=threads or settings.threads(),
+        threads=settings.threads() if threads is None else threads,
         strict=strict,
     )
     task = _task(artifact, task)
@@ -137,12 +137,26 @@ def _resolve(
     entry = store.find(text)
     if entry:
         artifact = store.read(entry.digest)
-        wanted = variant or named
-        if wanted is None or any(v.name == wanted for v in artifact.manifest.variants):
+        if (variant or named) in {None, *(v.name for v in artifact.manifest.variants)}:
             return artifact, named
     from gpux.registry.pull import pull
 
-    return pull(text, variants=[variant] if variant else (), task=task, progress=progress), named
+    # A short name means something else to the sources: the stored reference says where it came from.
+    name, wanted = entry.name if entry else text, variant or named
+    try:
+        return pull(name, variants=[wanted] if wanted else (), task=task, progress=progress), named
+    except SourceError as error:
+        error.hint = _closest(store, text) or error.hint
+        raise
+
+
+def _closest(store: Store, text: str) -> str | None:
+    """The hint that names a stored model of almost that name, where there is one."""
+    try:
+        store.locate(text)
+    except ArtifactNotFound as error:
+        return error.hint if str(error.hint).startswith("did you mean") else None
+    return None
 
 
 def _task(artifact: Artifact, task: str | None) -> str:
