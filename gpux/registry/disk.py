@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,22 +44,39 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def workspace(parent: Path) -> Iterator[Path]:
-    """A temporary directory of this process; its lock tells others that it is in use, and falls with the process."""
+def locked(file: Path, *, root: Path) -> Iterator[None]:
+    """Hold a lock file of the store in ``root``; it falls with the process.
+
+    Raises:
+        StoreUnwritable: The lock file cannot be made or written.
+    """
     from filelock import FileLock
 
-    directory = parent / uuid.uuid4().hex
-    with guarded(parent):
-        directory.mkdir(parents=True)
-    lock = FileLock(parent / f"{directory.name}{_OWNER}")
-    with guarded(parent):
+    lock = FileLock(file)
+    with guarded(root):
+        file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:
-        yield directory
+        yield
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def workspace(parent: Path) -> Iterator[Path]:
+    """A temporary directory of this process; its lock tells others that it is in use, and falls with the process."""
+    directory = parent / uuid.uuid4().hex
+    owner = parent / f"{directory.name}{_OWNER}"
+    # The lock comes first: a directory without one would count as abandoned.
+    with locked(owner, root=parent):
+        try:
+            with guarded(parent):
+                directory.mkdir()
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                owner.unlink()
 
 
 def abandoned(parent: Path) -> Iterator[Path]:
@@ -81,6 +99,17 @@ def remove(path: Path) -> None:
         path.with_name(f"{path.name}{_OWNER}").unlink(missing_ok=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a directory; what vanishes meanwhile counts for nothing."""
+    total = 0
+    files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    for file in files or [path]:
+        with contextlib.suppress(OSError):
+            status = file.stat()
+            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
 
 
 def write_json(path: Path, data: Any) -> None:

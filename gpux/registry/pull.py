@@ -14,6 +14,7 @@ from gpux import integrity, settings, sources
 from gpux._version import __version__
 from gpux.artifact import SCHEMA, Artifact, Manifest, Source, Variant
 from gpux.errors import (
+    ArtifactNotFound,
     CorruptArtifact,
     ExporterMissing,
     StoreError,
@@ -27,7 +28,7 @@ from gpux.export import heads, ready, toolchains
 from gpux.reference import VARIANTS, Reference, parse
 from gpux.registry import assembly, disk
 from gpux.registry.conversion import ROUTES, Converted, Order, convert
-from gpux.registry.store import Store
+from gpux.registry.store import Entry, Store
 from gpux.sources.listing import Listing, Wants
 from gpux.sources.snapshot import Snapshot
 
@@ -124,11 +125,12 @@ def pull(
         trust_remote_code=trust_remote_code,
     )
     progress(Event("store", f"looking for {wish.name} in the store"))
-    if not force and (stored := _stored(store, reference if revision is None else wish.name, wish)):
+    known = None if force else store.find(reference if revision is None else wish.name)
+    if stored := _stored(store, known, wish):
         return stored
     with store.lock(wish.name):
         # Another process may have made it while this one waited for the lock.
-        if not force and (stored := _stored(store, wish.name, wish)):
+        if not force and (stored := _stored(store, store.named(wish.name), wish)):
             return stored
         return _make(store, wish, progress)
 
@@ -193,15 +195,14 @@ def _wish(
     return _Wish(parsed, task, wanted, exporter, token, away, allow_pickle, trust_remote_code)
 
 
-def _stored(store: Store, name: str, wish: _Wish) -> Artifact | None:
-    """The stored artifact, if it is whole and has what is wished for."""
+def _stored(store: Store, entry: Entry | None, wish: _Wish) -> Artifact | None:
+    """The entry's artifact, if it is whole and has what is wished for."""
     try:
-        entry = store.find(name)
         artifact = store.read(entry.digest) if entry else None
         if artifact is None:
             return None
         integrity.check(artifact)
-    except CorruptArtifact:
+    except (ArtifactNotFound, CorruptArtifact):
         return None  # made again: that is what the error's hint would ask for
     have = {variant.name for variant in artifact.manifest.variants}
     return artifact if set(wish.variants) <= have and wish.task in {None, artifact.task} else None
@@ -280,7 +281,7 @@ def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:
         return {}
     try:
         config = json.loads((snapshot.directory / "config.json").read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnsupportedModel(
             f"`config.json` of `{snapshot.reference}` cannot be read: {error}",
             hint="ask the model's authors to mend it",
@@ -324,7 +325,7 @@ def _with_stored(
 ) -> tuple[Variant, ...]:
     """The new variants with those that are stored already of the same revision, in the order of :data:`VARIANTS`."""
     variants = {variant.name: variant for variant in converted.variants}
-    entry = store.find(wish.name)
+    entry = store.named(wish.name)
     with contextlib.suppress(StoreError):
         previous = store.read(entry.digest) if entry else None
         if previous and previous.manifest.source.resolved == order.listing.resolved:

@@ -10,11 +10,11 @@ import contextlib
 import difflib
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gpux import artifact as artifacts
 from gpux import integrity, settings
@@ -22,9 +22,6 @@ from gpux.artifact import Artifact
 from gpux.errors import AmbiguousName, ArtifactNotFound, CorruptArtifact, GpuxError, InvalidReference
 from gpux.reference import Reference, parse
 from gpux.registry import disk
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +87,12 @@ class Store:
             if (entry := _read_entry(path)) is None or not (self.artifacts / entry.digest).is_dir()
         ]
 
+    def strays(self) -> list[Path]:
+        """Temporary files beside index entries and stamps that a killed process left."""
+        folders = [self.index, *(self.artifacts / digest for digest in self.digests())]
+        found = [path for folder in folders for path in _list(folder)]
+        return [path for path in found if path.name.startswith((f"{integrity.STAMP}.", "."))]
+
     def digests(self) -> list[str]:
         """Every artifact on disk, named by an entry or not."""
         return (
@@ -144,9 +147,7 @@ class Store:
         Raises:
             AmbiguousName: A short name that fits several artifacts.
         """
-        wanted = _canonical(text)
-        direct = _read_entry(self._entry_path(wanted))
-        if direct and (self.artifacts / direct.digest).is_dir():
+        if direct := self.named(_canonical(text)):
             return direct
         entries = self.entries()
         fitting = [e for e in entries if _short(e.name) == text] or [
@@ -160,6 +161,11 @@ class Store:
                 name=text,
             )
         return fitting[-1] if fitting else None
+
+    def named(self, name: str) -> Entry | None:
+        """The entry of exactly that canonical reference or given name, or ``None``."""
+        entry = _read_entry(self._entry_path(name))
+        return entry if entry and (self.artifacts / entry.digest).is_dir() else None
 
     def commit(self, directory: Path, manifest: artifacts.Manifest, name: str) -> Artifact:
         """Make a finished directory an artifact, and point an entry at it.
@@ -179,19 +185,22 @@ class Store:
             (directory / artifacts.MANIFEST).write_bytes(data)
             disk.sync_tree(directory)
             self.artifacts.mkdir(parents=True, exist_ok=True)
-            self._place(directory, target)
-            disk.sync_directory(self.artifacts)
-        artifact = artifacts.read(target)
-        integrity.stamp(artifact)
-        self.point(name, digest)
+        whole = _whole(target)
+        with self._changing():
+            if not (whole and target.is_dir()):
+                if target.is_dir():
+                    self._discard(target)
+                directory.replace(target)
+                disk.sync_directory(self.artifacts)
+            artifact = artifacts.read(target)
+            integrity.stamp(artifact)
+            self._write(name, digest)
         return artifact
 
     def point(self, name: str, digest: str) -> Entry:
         """Point an entry at an artifact, replacing what it pointed at."""
-        entry = Entry(name, digest, time.time())
-        with disk.guarded(self.root):
-            disk.write_json(self._entry_path(name), asdict(entry))
-        return entry
+        with self._changing():
+            return self._write(name, digest)
 
     def copy(self, text: str, name: str) -> Entry:
         """Give an artifact another name (``gpux cp``).
@@ -230,29 +239,37 @@ class Store:
         old = tuple(entry for entry in self.entries() if limit is not None and entry.created < limit)
         kept = {entry.digest for entry in self.entries() if entry not in old}
         digests = tuple(digest for digest in self.digests() if digest not in kept)
-        leftovers = tuple(str(path) for path in (*disk.abandoned(self.temporary), *self.broken()))
-        freed = sum(self.size(d) for d in digests) + sum(_size(Path(path)) for path in leftovers)
+        unused = (*disk.abandoned(self.temporary), *self.broken(), *self.strays())
+        leftovers = tuple(str(path) for path in unused)
+        freed = sum(self.size(d) for d in digests) + sum(disk.size(path) for path in unused)
         return Removal(old, digests, leftovers, freed)
 
     def remove(self, removal: Removal) -> None:
-        """Execute a removal: entries first, so that nobody finds half an artifact; a model that is in use stays usable on POSIX."""
-        with disk.guarded(self.root):
+        """Execute a removal: entries first, so that nobody finds half an artifact; a model that is in use stays usable on POSIX.
+
+        What another process has written anew since the plan was made stays.
+        """
+        with self._changing():
             for entry in removal.entries:
-                self._entry_path(entry.name).unlink(missing_ok=True)
+                path = self._entry_path(entry.name)
+                if _read_entry(path) == entry:
+                    path.unlink(missing_ok=True)
+            kept = {entry.digest for entry in self.entries()}
             for digest in removal.digests:
-                if any(entry.digest == digest for entry in self.entries()):
-                    continue  # another process pulled it again meanwhile
-                self._discard(self.artifacts / digest)
-            for path in removal.leftovers:
-                disk.remove(Path(path))
+                if digest not in kept:
+                    self._discard(self.artifacts / digest)
+            unused = {*map(str, disk.abandoned(self.temporary)), *map(str, (*self.broken(), *self.strays()))}
+            for leftover in removal.leftovers:
+                if leftover in unused:
+                    disk.remove(Path(leftover))
 
-    def lock(self, name: str) -> FileLock:
-        """The lock under which one model is made; falls with the process that holds it."""
-        from filelock import FileLock
+    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """The lock under which one model is made; falls with the process that holds it.
 
-        with disk.guarded(self.root):
-            self.locks.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.locks / f"{_key(name)}.lock")
+        Raises:
+            StoreUnwritable: No lock can be taken in this store.
+        """
+        return disk.locked(self.locks / f"{_key(name)}.lock", root=self.root)
 
     def workspace(self) -> contextlib.AbstractContextManager[Path]:
         """A temporary directory on the store's own file system."""
@@ -277,21 +294,22 @@ class Store:
 
     def size(self, digest: str) -> int:
         """Bytes that an artifact takes."""
-        return _size(self.artifacts / digest)
+        return disk.size(self.artifacts / digest)
 
     def size_of(self, folder: str) -> int:
         """Bytes below another folder of the store: ``sources``, ``exporters``."""
-        return _size(self.root / folder)
+        return disk.size(self.root / folder)
 
-    def _place(self, directory: Path, target: Path) -> None:
-        if target.is_dir():
-            try:
-                if not list(artifacts.verify(artifacts.read(target))):
-                    return  # the same bytes are there already
-            except CorruptArtifact:
-                pass
-            self._discard(target)
-        directory.replace(target)
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        # Short: whoever looks whether a name still points at an artifact must not be overtaken by whoever points it there.
+        with disk.locked(self.locks / "store.lock", root=self.root), disk.guarded(self.root):
+            yield
+
+    def _write(self, name: str, digest: str) -> Entry:
+        entry = Entry(name, digest, time.time())
+        disk.write_json(self._entry_path(name), asdict(entry))
+        return entry
 
     def _discard(self, directory: Path) -> None:
         with self.workspace() as trash, contextlib.suppress(FileNotFoundError):
@@ -310,6 +328,12 @@ class Store:
         return ArtifactNotFound(f"no stored model is named `{text}`", hint=hint, reference=text)
 
 
+def _list(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):  # another process may be removing it
+        return sorted(folder.iterdir())
+    return []
+
+
 def _canonical(text: str) -> str:
     try:
         return str(parse(text).base)
@@ -325,26 +349,22 @@ def _short(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _read_entry(path: Path) -> Entry | None:
     try:
         raw = json.loads(path.read_bytes())
         entry = Entry(str(raw["name"]), str(raw["digest"]), float(raw["created"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return entry if len(entry.digest) == 64 and entry.digest.isalnum() else None
+    sound = len(entry.digest) == 64 and entry.digest.isalnum() and math.isfinite(entry.created)
+    # A name that is not the file's own could never be found, nor removed.
+    return entry if sound and _key(entry.name) == path.stem else None
 
 
-def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(_sizes(path))
-
-
-def _sizes(path: Path) -> Iterator[int]:
-    for item in path.rglob("*"):
-        with contextlib.suppress(OSError):
-            if item.is_file():
-                yield item.stat().st_size
+def _whole(directory: Path) -> bool:
+    try:
+        return not any(artifacts.verify(artifacts.read(directory)))
+    except CorruptArtifact:
+        return False
