@@ -229,7 +229,7 @@ class Artifact:
             return {}
         try:
             data = json.loads(self.path(relative).read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise corrupt(self, f"`{relative}` cannot be read ({error})") from error
         if not isinstance(data, dict | list):
             raise corrupt(self, f"`{relative}` is no JSON object")

@@ -35,12 +35,14 @@ def check(artifact: Artifact, paths: Iterable[str] | None = None) -> None:
     """
     wanted = {file.path for file in artifact.manifest.files} if paths is None else set(paths)
     marks = _read(artifact.path(STAMP))
-    doubtful = frozenset(path for path in wanted if marks.get(path) != _mark(artifact.path(path)))
+    # Taken before the content is read: a change during that leaves a mark that does not fit.
+    now = {path: _mark(artifact.path(path)) for path in wanted}
+    doubtful = {path: mark for path, mark in now.items() if not mark or marks.get(path) != mark}
     if not doubtful:
         return
-    for finding in verify(artifact, doubtful):
+    for finding in verify(artifact, frozenset(doubtful)):
         raise corrupt(artifact, finding)
-    _write(artifact, {**marks, **{path: _mark(artifact.path(path)) for path in doubtful}})
+    _write(artifact, {**marks, **doubtful})
 
 
 def _write(artifact: Artifact, marks: dict[str, list[int]]) -> None:
@@ -62,6 +64,6 @@ def _mark(path: Path) -> list[int]:
 def _read(path: Path) -> dict[str, list[int]]:
     try:
         marks = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return marks if isinstance(marks, dict) else {}
