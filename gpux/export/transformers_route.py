@@ -40,8 +40,7 @@ def run(
 
     Args:
         source: The model's directory.
-        output: An empty directory for ``model.onnx``, ``probes.npz``, ``reference.npz`` and, where the source has none,
-            ``tokenizer.json``.
+        output: An empty directory for ``model.onnx``, ``probes.npz``, ``reference.npz`` and ``tokenizer.json``.
         auto: The transformers auto class.
         outputs: Names of the model's outputs to keep, those that exist.
         references_only: Whether to leave the graph to another route.
@@ -111,15 +110,16 @@ def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
             hint="check the model's tokenizer files",
             path=source,
         ) from error
-    if not (source / "tokenizer.json").exists():
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is None:
-            raise UnsupportedModel(
-                f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
-                hint="ask the model's authors for a tokenizer.json",
-                tokenizer=type(tokenizer).__name__,
-            )
+    # As transformers has it in memory: with the added tokens and special tokens of the other tokenizer files applied.
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
         backend.save(str(output / "tokenizer.json"))
+    elif not (source / "tokenizer.json").exists():
+        raise UnsupportedModel(
+            f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
+            hint="ask the model's authors for a tokenizer.json",
+            tokenizer=type(tokenizer).__name__,
+        )
     return tokenizer
 
 

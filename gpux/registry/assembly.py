@@ -31,9 +31,9 @@ def wanted(file: SourceFile) -> bool:
 
 
 def copy_small_files(snapshot: Snapshot, directory: Path) -> None:
-    """Copy what the tasks read."""
+    """Copy what the tasks read; a ``tokenizer.json`` that the exporter made stays."""
     for file in snapshot.files:
-        if wanted(file):
+        if wanted(file) and not (directory / file.path).exists():
             place(snapshot.directory / file.path, directory / file.path, link=False)
 
 
