@@ -113,7 +113,7 @@ def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
     # As transformers has it in memory: with the added tokens and special tokens of the other tokenizer files applied.
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        backend.save(str(output / "tokenizer.json"))
+        backend.save(str(output / "tokenizer.json"), pretty=False)
     elif not (source / "tokenizer.json").exists():
         raise UnsupportedModel(
             f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
