@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -25,10 +26,10 @@ def serve(handler: Handler) -> None:
     """
     voice = _Voice()
     job = json.loads(sys.stdin.buffer.readline())
-    _limit(job.pop("memory", None))
     threading.Thread(target=_follow_parent, daemon=True).start()
     threading.Thread(target=voice.beat, daemon=True).start()
     try:
+        _limit(job.pop("memory", None))
         result = handler(job, voice.progress)
         voice.say({"type": "result", "result": result})
     except GpuxError as error:
@@ -43,11 +44,21 @@ def serve(handler: Handler) -> None:
         import traceback
 
         traceback.print_exc()
-        lines = str(error).strip().splitlines()
-        voice.say({"type": "error", "kind": type(error).__name__, "message": lines[0] if lines else ""})
+        voice.say(_told(error))
     sys.stderr.flush()
     # Toolchains leave threads and exit hooks behind that can hang or crash after the work is done.
     os._exit(0)
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        full = "the disk is full, or its quota used up" + (
+            f", at `{error.filename}`" if error.filename else ""
+        )
+        hint = "gpux prune, or set GPUX_HOME to a disk with room"
+        return {"type": "error", "kind": "StoreUnwritable", "message": full, "hint": hint}
+    lines = str(error).strip().splitlines()
+    return {"type": "error", "kind": type(error).__name__, "message": lines[0] if lines else ""}
 
 
 class _Voice:

@@ -177,8 +177,9 @@ def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFai
             log,
         )
     if code < 0:
+        named = {number.value: number.name for number in signal.Signals}
         return _failed(
-            f"it crashed with {signal.Signals(-code).name}",
+            f"it crashed with {named.get(-code, f'signal {-code}')}",
             "run again with GPUX_LOG=debug for its full output",
             log,
         )
