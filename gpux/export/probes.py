@@ -20,20 +20,27 @@ TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """The inputs of a text encoder, of which a graph takes some."""
 
 _SEED = 20261122
+_MOST = 2**31
 
 
 def settings(config: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, Any]:
     """What :func:`text_probes` needs, from a model's ``config.json``; for graphs that come without a framework."""
-    pad = int(config.get("pad_token_id") or 0)
+    pad = _whole(config.get("pad_token_id"), least=0) or 0
     # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
     offset = pad + 1 if "roberta" in str(config.get("model_type", "")) else 0
     return {
         "inputs": [name for name in TEXT_INPUTS if name in inputs],
-        "vocabulary": int(config.get("vocab_size") or 1000),
+        "vocabulary": _whole(config.get("vocab_size"), least=1) or 1000,
         "pad": pad,
-        "maximum": int(config.get("max_position_embeddings") or 512) - offset,
-        "types": int(config.get("type_vocab_size") or 1),
+        "maximum": max(1, (_whole(config.get("max_position_embeddings"), least=1) or 512) - offset),
+        "types": _whole(config.get("type_vocab_size"), least=0) or 1,
     }
+
+
+def _whole(value: Any, *, least: int) -> int | None:
+    """A whole number of a configuration that anybody may have written, or ``None`` where it is none."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return int(value) if whole and least <= value < _MOST else None
 
 
 def text_probes(inputs: Sequence[str], *, vocabulary: int, pad: int, maximum: int, types: int) -> list[Feeds]:

@@ -41,7 +41,7 @@ def compare(
         classes: Whether the last axis holds class scores, whose largest entry must agree.
 
     Raises:
-        ProofFailed: An output is missing, of another shape, or not finite where the reference is.
+        ProofFailed: An output is missing, of another shape, or not finite.
     """
     rows_expected, rows_actual = [], []
     scale = 0.0
@@ -60,10 +60,13 @@ def compare(
                 hint="the conversion fixed a dynamic dimension; try another --exporter",
                 output=name,
             )
-        if not np.isfinite(b).all() and np.isfinite(a).all():
+        if not np.isfinite(b).all() or not np.isfinite(a).all():
             raise ProofFailed(
-                f"output `{name}` is not finite on a probe of {_shape(want[name])}, the reference is",
-                hint="the graph overflows; try another --variant",
+                f"output `{name}` is not finite on a probe of {_shape(want[name])}"
+                + (", the reference is" if np.isfinite(a).all() else " in the reference"),
+                hint="the graph overflows; try another --variant"
+                if np.isfinite(a).all()
+                else "numbers that are none prove nothing; the weights may be damaged",
                 output=name,
             )
         scale = float(np.abs(a).max(initial=0.0))

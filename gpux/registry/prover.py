@@ -39,6 +39,13 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     feeds = [_fit(opened, run) for run in probes.read(Path(job["probes"]))]
     progress(Event("prove", f"running {len(feeds)} probes"))
     actual = [_named(opened.run(run), job["aliases"]) for run in feeds]
+    for name in job["needs"]:
+        if name not in actual[0]:
+            raise ProofFailed(
+                f"the graph gives {', '.join(actual[0])}, the task reads `{name}`",
+                hint="it was exported for another use; try another --exporter or --task",
+                output=name,
+            )
     reference = Path(job["reference"]) if job["reference"] else None
     expected = (
         probes.read(reference) if reference else [_row_by_row(opened, run, job["aliases"]) for run in feeds]
@@ -89,6 +96,17 @@ def _row_by_row(opened: Opened, feeds: probes.Feeds, aliases: Mapping[str, str])
         single = opened.run({name: array[row : row + 1, :length] for name, array in feeds.items()})
         for name, array in _named(single, aliases).items():
             per_token = array.ndim >= 3 and array.shape[1] == length
-            padding = [(0, 0), (0, width - length if per_token else 0), *[(0, 0)] * (array.ndim - 2)]
-            rows.setdefault(name, []).append(np.pad(array, padding[: array.ndim]))
-    return {name: np.concatenate(parts) for name, parts in rows.items()}
+            padding = [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)]
+            rows.setdefault(name, []).append(np.pad(array, padding) if per_token else array)
+    return {name: _stacked(name, parts) for name, parts in rows.items()}
+
+
+def _stacked(name: str, parts: list[np.ndarray]) -> np.ndarray:
+    shapes = sorted({part.shape for part in parts})
+    if len({shape[1:] for shape in shapes}) > 1 or () in shapes:
+        raise ProofFailed(
+            f"output `{name}` has no row per text: single texts of one batch give {' and '.join(map(str, shapes))}",
+            hint="it lacks an axis for the batch or for the tokens; try another --exporter",
+            output=name,
+        )
+    return np.concatenate(parts)

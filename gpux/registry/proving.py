@@ -59,6 +59,8 @@ def prove(
         "save": str(save) if save else None,
         "aliases": dict(head.aliases),
         "classes": head.classes,
+        # An embedding can be made of other outputs than the model's own; class scores cannot.
+        "needs": list(head.outputs) if head.classes else [],
     }
     try:
         result = parent.run("gpux.registry.prover", job, progress=progress)

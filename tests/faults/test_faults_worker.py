@@ -65,7 +65,7 @@ def test_a_worker_that_dies_is_one_clear_error(way, says):
 
 
 def test_a_full_disk_in_the_worker_is_told_as_such():
-    with pytest.raises(errors.StoreUnwritable, match="the disk is full.*`/x`") as caught:
+    with pytest.raises(errors.StoreUnwritable, match=r"the disk is full.*`/x`") as caught:
         work("OSError")
     assert "gpux prune" in caught.value.hint
 
