@@ -314,7 +314,7 @@ def _check_room(store: Store, order: Order) -> None:
         free = shutil.disk_usage(store.root).free
     if free < needed:
         raise StoreUnwritable(
-            f"the store in `{store.root}` has {free >> 20} MiB free, the graph alone needs about {needed >> 20} MiB",
+            f"the store in `{store.root}` has {free >> 20} MiB free, the graph alone needs about {-(-needed >> 20)} MiB",
             hint="gpux prune, or set GPUX_HOME to a disk with room",
             path=store.root,
         )
