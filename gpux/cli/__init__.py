@@ -13,7 +13,7 @@ import click
 
 from gpux._version import __version__
 from gpux.cli.options import examples
-from gpux.cli.printer import Printer, ReaderGone
+from gpux.cli.printer import Printer, ReaderGone, prepare
 from gpux.errors import GpuxError, UsageError
 
 # Command → (module, one line of help). The order is the order of --help.
@@ -94,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    prepare()
     printer = Printer(json="--json" in arguments)
     try:
         outcome: Any = cli.main(args=arguments, prog_name="gpux", standalone_mode=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from gpux.errors import GpuxError
+import gpux
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -15,12 +14,10 @@ Complete = Callable[[Any, Any, str], "list[CompletionItem]"]
 
 
 def models(_ctx: Any, _param: Any, incomplete: str) -> list[CompletionItem]:
-    """Short names of stored models, whole names where those are ambiguous; paths where one is begun."""
+    """The shortest names of stored models; paths where one is begun."""
     from click.shell_completion import CompletionItem
 
-    from gpux.reference import is_path
-
-    if is_path(incomplete):
+    if incomplete.startswith((".", "/", "~")):
         return [CompletionItem(incomplete, type="file")]
     return _fitting(_stored, incomplete)
 
@@ -32,23 +29,7 @@ def one_of(names: Callable[[], Iterable[str]]) -> Complete:
 
 def providers() -> list[str]:
     """``auto`` and the installed providers."""
-    from gpux.provider import discover
-
-    return ["auto", *discover()]
-
-
-def variants() -> tuple[str, ...]:
-    """Every precision's name."""
-    from gpux.reference import VARIANTS
-
-    return VARIANTS
-
-
-def tasks() -> Iterable[str]:
-    """Every task's name."""
-    from gpux import tasks as known
-
-    return known.names()
+    return ["auto", *(probe.provider for probe in gpux.providers())]
 
 
 def formats() -> Iterable[str]:
@@ -59,13 +40,8 @@ def formats() -> Iterable[str]:
 
 
 def _stored() -> list[str]:
-    import gpux
-    from gpux.reference import parse
-
-    names = [entry.name for entry in gpux.Store().entries()]
-    short = {name: parse(name).short_name for name in names}
-    count = Counter(short.values())
-    return [short[name] if count[short[name]] == 1 else name for name in names]
+    store = gpux.Store()
+    return [store.handle(store.read(entry.digest)) for entry in store.entries()]
 
 
 def _fitting(names: Callable[[], Iterable[str]], incomplete: str) -> list[CompletionItem]:
@@ -73,5 +49,5 @@ def _fitting(names: Callable[[], Iterable[str]], incomplete: str) -> list[Comple
 
     try:
         return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
-    except (GpuxError, OSError):
+    except (gpux.errors.GpuxError, OSError):
         return []  # a terminal in the middle of a line is no place for an error

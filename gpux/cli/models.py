@@ -27,7 +27,6 @@ from gpux.cli.progress import Watch
     "variants",
     multiple=True,
     metavar="V",
-    shell_complete=completing.one_of(completing.variants),
     help="A precision to store; may be given again.",
 )
 @click.option("--force", is_flag=True, help="Convert and prove again, even if it is stored.")

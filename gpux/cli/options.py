@@ -41,7 +41,6 @@ def choice(function: Command) -> Command:
         click.option(
             "--variant",
             metavar="V",
-            shell_complete=completing.one_of(completing.variants),
             help="A stored precision: fp32, fp16, int8, q4 …",
         ),
         click.option(
@@ -64,7 +63,6 @@ def fetching(function: Command) -> Command:
         click.option(
             "--task",
             metavar="T",
-            shell_complete=completing.one_of(completing.tasks),
             help="The task, where the model's files do not say it.",
         ),
         click.option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
 import sys
 import time
@@ -86,6 +88,14 @@ def width(text: str) -> int:
     )
 
 
+def prepare() -> None:
+    """Let both streams escape what a terminal's legacy encoding lacks, in click's own messages too."""
+    codecs.register_error("gpux", _escape_unencodable)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="gpux")
+
+
 def visible(text: str) -> str:
     """The text with control and formatting characters escaped, so that a model's files cannot drive the terminal.
 
@@ -135,26 +145,20 @@ def _escaped(text: str) -> str:
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return _escaped(error.object[error.start : error.end]), error.end
+
+
 def _tell(text: str) -> None:
     with contextlib.suppress(ReaderGone):  # the work goes on, whether anybody listens or not
         _write(sys.stderr, text)
 
 
 def _write(stream: Any, text: str) -> None:
-    text = visible(text)
     try:
-        try:
-            stream.write(text)
-        except UnicodeEncodeError:  # a terminal with a legacy encoding
-            encoding = stream.encoding or "ascii"
-            stream.write("".join(c if _fits(c, encoding) else _escaped(c) for c in text))
+        stream.write(visible(text))
         stream.flush()
     except BrokenPipeError:
         raise ReaderGone from None
-
-
-def _fits(character: str, encoding: str) -> bool:
-    try:
-        return bool(character.encode(encoding))
-    except UnicodeEncodeError:
-        return False

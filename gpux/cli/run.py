@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 @click.option(
     "--task",
     metavar="T",
-    shell_complete=completing.one_of(completing.tasks),
     help="Another task that the stored graph can answer.",
 )
 @choice

@@ -63,7 +63,10 @@ def gpux_command(minilm) -> Callable[..., Done]:
             timeout=120,
             check=False,
         )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        encoding = (env or {}).get("PYTHONIOENCODING", "utf-8")
+        return Done(
+            done.returncode, done.stdout.decode(encoding, "replace"), done.stderr.decode(encoding, "replace")
+        )
 
     return run
 
