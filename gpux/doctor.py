@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gpux import hardware, provider, settings
@@ -119,6 +120,10 @@ def _exporter() -> list[Check]:
     if found.python is None:
         finding = "no conversion toolchain is installed: only repositories that hold ONNX can be pulled"
         return [Check("exporter", "note", finding, found.hint)]
+    if lacking := toolchains.lacking(Path(found.python)):
+        finding = f"{found.python} ({found.place}) lacks {', '.join(lacking)}"
+        remedy = "point GPUX_EXPORTER_PYTHON at another interpreter, or unset it"
+        return [Check("exporter", "fail", finding, remedy)]
     return [Check("exporter", "ok", f"{found.toolchain} in {found.place} ({found.python})")]
 
 
@@ -169,14 +174,27 @@ def _hub() -> list[Check]:
                 "unset GPUX_OFFLINE HF_HUB_OFFLINE",
             )
         ]
+    from urllib.request import getproxies, proxy_bypass
+
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
-    target = urlsplit(proxy or endpoint)
-    port = target.port or (443 if target.scheme == "https" else 80)
-    what = f"the proxy {proxy}" if proxy else endpoint
+    what = endpoint
     try:
-        socket.create_connection((target.hostname or "", port), timeout=3).close()
-    except (OSError, UnicodeError) as error:
+        target = urlsplit(endpoint)
+        proxy = getproxies().get(target.scheme)
+        if proxy and not proxy_bypass(target.hostname or ""):
+            target, what = urlsplit(proxy), f"the proxy {_without_password(proxy)}"
+        if not target.hostname:
+            return [
+                Check("hub", "fail", f"`{what}` is no address", "export HF_ENDPOINT=https://huggingface.co")
+            ]
+        port = target.port or (443 if target.scheme == "https" else 80)
+        socket.create_connection((target.hostname, port), timeout=3).close()
+    except (OSError, ValueError) as error:
         remedy = "check the network, or set HF_ENDPOINT to a mirror, HTTPS_PROXY to a proxy, GPUX_OFFLINE=1 to stay off it"
         return [Check("hub", "note", f"{what} is out of reach: {error}", remedy)]
     return [Check("hub", "ok", f"{what} answers")]
+
+
+def _without_password(address: str) -> str:
+    scheme, slashes, rest = address.rpartition("://")
+    return f"{scheme}{slashes}{rest.rpartition('@')[2]}"

@@ -60,6 +60,9 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+_LACKS = (
+    "import sys; from importlib.util import find_spec; print(*[m for m in sys.argv[1:] if not find_spec(m)])"
+)
 _KNOWS = "import sys; from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES as known; sys.exit(sys.argv[1] not in known)"
 
 
@@ -102,6 +105,17 @@ def require(toolchain: Toolchain = TRANSFORMERS) -> Path:
             exporter=toolchain.name,
         )
     return Path(found.python)
+
+
+def lacking(python: Path, toolchain: Toolchain = TRANSFORMERS) -> tuple[str, ...]:
+    """The toolchain's modules that an interpreter does not find; all of them where it cannot be started."""
+    try:
+        done = subprocess.run(
+            [str(python), "-c", _LACKS, *toolchain.modules], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return toolchain.modules
+    return tuple(done.stdout.split())
 
 
 def knows(python: Path, model_type: str) -> bool:

@@ -1,0 +1,140 @@
+"""What the doctor finds, on machines that really are in that state."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HUB = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def look(tmp_path: Path, *, prefix: tuple[str, ...] = (), code: int = 0, **env: str):
+    """Every check by its subject, from a process with these variables."""
+    proxies = {
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "gpux_offline",
+        "hf_hub_offline",
+        "gpux_threads",
+    }
+    kept = {name: value for name, value in os.environ.items() if name.lower() not in proxies}
+    variables = {**kept, "GPUX_HOME": str(tmp_path / "home"), **HUB, **env}
+    command = [*prefix, sys.executable, "-m", "gpux", "doctor", "--json"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return {check["subject"]: check for check in json.loads(done.stdout)}
+
+
+def test_a_sound_machine(tmp_path):
+    found = look(tmp_path)
+    assert {
+        found[s]["state"] for s in ("python", "runtime", "provider cpu", "threads", "exporter", "store")
+    } == {"ok"}
+    assert (tmp_path / "home").is_dir()
+    assert not list((tmp_path / "home").iterdir())
+
+
+def test_two_runtimes_in_one_environment(tmp_path):
+    info = tmp_path / "packages" / "onnxruntime_gpu-1.31.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\n")
+    check = look(tmp_path, code=1, PYTHONPATH=str(tmp_path / "packages"))["runtime"]
+    assert check["state"] == "fail"
+    assert "onnxruntime-gpu 1.31.1" in check["finding"]
+    assert check["remedy"].startswith("pip uninstall -y onnxruntime onnxruntime-gpu")
+
+
+def test_plug_ins_are_no_second_runtime(tmp_path):
+    for name in ("onnxruntime-ep-openvino", "onnxruntime-genai"):
+        info = tmp_path / "packages" / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    assert look(tmp_path, PYTHONPATH=str(tmp_path / "packages"))["runtime"]["state"] == "ok"
+
+
+def test_no_runtime(tmp_path):
+    """An environment with everything but ONNX Runtime."""
+    import sysconfig
+
+    directory = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith("onnxruntime") and not (packages / entry.name).exists():
+            (packages / entry.name).symlink_to(entry)
+    command = [str(directory / "bin" / "python"), "-m", "gpux", "doctor", "--json"]
+    env = {**os.environ, **HUB, "GPUX_HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    found = {check["subject"]: check for check in json.loads(done.stdout)}
+    assert found["runtime"]["remedy"] == "pip install 'gpux[cpu]'"
+    assert found["provider cpu"]["state"] == "fail"
+    assert "gpux[cpu]" in found["provider cpu"]["remedy"]
+
+
+def test_a_store_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    check = look(tmp_path, code=1, GPUX_HOME=str(tmp_path / "file" / "home"))["store"]
+    assert check["state"] == "fail"
+    assert "GPUX_HOME" in check["remedy"]
+
+
+def test_offline_is_a_note(tmp_path):
+    check = look(tmp_path, GPUX_OFFLINE="1")["hub"]
+    assert check["state"] == "note"
+    assert "GPUX_OFFLINE" in check["remedy"]
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:9", "http://127.0.0.1:99999", "http://no.such.host.invalid"]
+)
+def test_a_hub_out_of_reach_is_a_note(tmp_path, endpoint):
+    check = look(tmp_path, HF_ENDPOINT=endpoint)["hub"]
+    assert check["state"] == "note"
+    assert endpoint in check["finding"]
+
+
+def test_an_endpoint_that_is_no_address(tmp_path):
+    check = look(tmp_path, code=1, HF_ENDPOINT="nonsense")["hub"]
+    assert (check["state"], check["finding"]) == ("fail", "`nonsense` is no address")
+
+
+def test_a_hub_that_answers_with_and_without_a_proxy(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert look(tmp_path, HF_ENDPOINT=url)["hub"]["state"] == "ok"
+        proxy = url.replace("//", "//user:secret@")
+        through = look(tmp_path, HF_ENDPOINT="http://hub.invalid", http_proxy=proxy)["hub"]
+        assert (through["state"], through["finding"]) == ("ok", f"the proxy {url} answers")
+        past = look(tmp_path, HF_ENDPOINT=url, http_proxy="http://proxy.invalid:3128", no_proxy="127.0.0.1")[
+            "hub"
+        ]
+        assert past["state"] == "ok"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no processor affinity")
+def test_cores_are_those_that_the_process_may_use(tmp_path):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this machine lets the tests use one core only")
+    core = str(min(os.sched_getaffinity(0)))
+    found = look(tmp_path, prefix=("taskset", "-c", core), GPUX_THREADS="2")["threads"]
+    assert found["state"] == "note"
+    assert "may use 1 of" in found["finding"]
+    assert found["remedy"] == "export GPUX_THREADS=1"
+
+
+def test_an_exporter_that_lacks_its_packages(tmp_path):
+    directory = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
+    found = look(tmp_path, code=1, GPUX_EXPORTER_PYTHON=str(directory / "bin" / "python"))["exporter"]
+    assert (found["state"], "lacks torch, transformers" in found["finding"]) == ("fail", True)
+    gone = look(tmp_path, code=1, GPUX_EXPORTER_PYTHON=str(tmp_path / "none"))["exporter"]
+    assert "which is not there" in gone["finding"]
