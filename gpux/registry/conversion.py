@@ -16,8 +16,10 @@ from gpux.artifact import Component, Variant
 from gpux.errors import (
     ExporterMissing,
     GpuxError,
+    ModelNotFound,
     ProofFailed,
     RunFailed,
+    SourceError,
     UnknownVariant,
     UnsafePath,
     UnsupportedModel,
@@ -213,7 +215,7 @@ class _Attempt:
     def _take(
         self, file: str, variant: str, references: _References | None
     ) -> tuple[Path, Proven, _References]:
-        snapshot = self.order.fetch(Wants(graphs=(file,)))
+        snapshot = self._fetch_graph(file)
         summary = _summarise(snapshot, file)
         graph = self.folder / variant / PurePosixPath(file).name
         assembly.place(snapshot.directory / file, graph, link=snapshot.shared)
@@ -229,6 +231,15 @@ class _Attempt:
         if save:
             references = replace(references, outputs=save, against=f"onnx {variant}")
         return graph, proven, references
+
+    def _fetch_graph(self, file: str) -> Snapshot:
+        try:
+            return self.order.fetch(Wants(graphs=(file,)))
+        except SourceError as error:
+            # No ONNX, or without its data: the next graph may do. Whatever else stands in the way stands before all.
+            if type(error) not in {SourceError, ModelNotFound}:
+                raise
+            raise RunFailed(error.message, hint=error.hint, **error.details) from error
 
     def _prove(
         self, graph: Path, variant: str, references: _References, *, save: Path | None = None
