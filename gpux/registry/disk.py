@@ -24,6 +24,14 @@ def guarded(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        named = error.filename
+        foreign = isinstance(named, str) and not Path(named).is_relative_to(path)
+        if foreign and error.errno in {errno.EACCES, errno.EPERM, errno.ENOENT}:
+            raise StoreUnwritable(
+                f"`{named}` cannot be used to fill the store: {error.strerror}",
+                hint=f"check that it is there and yours: ls -ld {named}",
+                path=named,
+            ) from error
         why, hint = {
             errno.ENOSPC: ("the disk is full", "gpux prune, or set GPUX_HOME to a disk with room"),
             errno.EDQUOT: ("the quota is used up", "gpux prune, or set GPUX_HOME to a disk with room"),

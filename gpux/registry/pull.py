@@ -17,6 +17,7 @@ from gpux.errors import (
     ArtifactNotFound,
     CorruptArtifact,
     ExporterMissing,
+    InvalidReference,
     StoreError,
     StoreUnwritable,
     UnknownVariant,
@@ -175,6 +176,10 @@ def _wish(
     trust_remote_code: bool = False,
 ) -> _Wish:
     parsed = parse(reference, revision=revision)
+    if any(0xD800 <= ord(letter) < 0xE000 for letter in str(parsed)):
+        raise InvalidReference(
+            "the model's path is no UTF-8, so that no manifest can hold it", hint="rename it, or link to it"
+        )
     wanted = tuple(dict.fromkeys([*([parsed.variant] if parsed.variant else []), *variants]))
     for variant in wanted:
         if variant not in VARIANTS:

@@ -117,7 +117,7 @@ def gpux(
         check=False,
         timeout=120,
     )
-    assert "Traceback" not in done.stderr, done.stderr
+    assert not any(sign in done.stderr for sign in ("Traceback", "unexpected way")), done.stderr
     if check:
         assert done.returncode == 0, done.stderr
     return done

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import small
@@ -44,7 +45,7 @@ def powerless(*arguments, home):
         [*drop, sys.executable, "-m", "gpux", *map(str, arguments)],
         capture_output=True, text=True, check=False, env=small.surroundings(home),
     )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
+    assert not any(sign in done.stderr for sign in ("Traceback", "unexpected way")), done.stderr
     return done
 
 
@@ -171,6 +172,25 @@ def test_a_device_that_is_always_full():
     with pytest.raises(StoreUnwritable, match="the disk is full"), disk.guarded("/dev"):  # noqa: SIM117
         with open("/dev/full", "wb", buffering=0) as stream:  # noqa: PTH123
             stream.write(b"x")
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="this system's file names are all Unicode")
+def test_a_folder_whose_name_is_no_utf8(empty_store, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    small.write(folder)
+    told = small.gpux("pull", folder, home=empty_store)
+    assert told.returncode == 2
+    assert "is no UTF-8" in told.stderr
+    assert not (empty_store / "artifacts").exists()
+
+
+def test_a_file_that_is_not_the_stores_is_told_by_its_own_name(tmp_path):
+    with (
+        pytest.raises(StoreUnwritable, match=r"`.*/theirs` cannot be used") as caught,
+        disk.guarded(tmp_path / "home"),
+    ):
+        (tmp_path / "theirs").read_bytes()
+    assert caught.value.hint.endswith("/theirs")
 
 
 def test_a_replacement_that_fails_keeps_the_old_file(mount):
