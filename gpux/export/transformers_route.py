@@ -170,8 +170,10 @@ def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
     pad = next(
         (p for p in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)) if p is not None), 0
     )
-    # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
-    offset = pad + 1 if any(hasattr(m, "create_position_ids_from_input_ids") for m in model.modules()) else 0
+    # Where the table has a padding row (RoBERTa's family, MPNet), positions are numbered from behind it.
+    tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
+    padding = next((m.padding_idx for m in tables if getattr(m, "padding_idx", None) is not None), None)
+    offset = 0 if padding is None else padding + 1
     return {
         "inputs": [
             name

@@ -9,6 +9,14 @@ from gpux.errors import ExporterMissing
 from gpux.events import Progress
 from gpux.worker import child
 
+_NO_MEMORY = (
+    "allocate memory",  # torch's allocator, the dynamic linker, the system itself
+    "failed to map segment",
+    "cannot enable executable stack",
+    "can't start new thread",
+    "bad_alloc",
+)
+
 
 def main() -> None:
     """Serve one job from standard input."""
@@ -17,10 +25,25 @@ def main() -> None:
 
 def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     try:
+        return _export(job, progress)
+    except Exception as error:
+        if _wants_memory(error):
+            raise MemoryError(str(error)) from error
+        raise
+
+
+def _export(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    try:
         from gpux.export import transformers_route
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ExporterMissing(
             f"the exporter's environment lacks `{error.name}`",
+            hint="gpux exporter install transformers",
+            package=error.name,
+        ) from error
+    except ImportError as error:
+        raise ExporterMissing(
+            f"the exporter's environment is broken: {error}",
             hint="gpux exporter install transformers",
             package=error.name,
         ) from error
@@ -34,3 +57,14 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         trust_remote_code=job["trust_remote_code"],
         progress=progress,
     )
+
+
+def _wants_memory(error: BaseException) -> bool:
+    """Whether anything in the chain of an error is a want of memory, which each library says in words of its own."""
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or following.__context__
+    said = " ".join(str(one).lower() for one in chain)
+    return any(isinstance(one, MemoryError) for one in chain) or any(words in said for words in _NO_MEMORY)
