@@ -132,9 +132,10 @@ class _Opening(Thread):
 def _resolve(
     text: str, variant: str | None, task: str | None, progress: Progress
 ) -> tuple[Artifact, str | None]:
-    named = parse(text).variant
+    reference = parse(text)
+    named = reference.variant
     store = Store()
-    entry = store.find(text)
+    entry = store.find(str(reference.base))
     if entry:
         artifact = store.read(entry.digest)
         if (variant or named) in {None, *(v.name for v in artifact.manifest.variants)}:
