@@ -70,7 +70,8 @@ def choose_task(
     trained = [
         task for task in fitting if saved and saved.endswith(tuple(s for s in heads[task].suffixes if s))
     ]
-    if trained:
+    # GPT2LMHeadModel ends like a bare model and is none.
+    if trained and not str(saved).endswith(tuple(_OTHERS)):
         return trained[0]
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
