@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from conftest import NAME
+from command_line import NAME
 
 import gpux
 from gpux.cli import ALIASES, COMMANDS

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import NAME
+from command_line import NAME
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

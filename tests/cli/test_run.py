@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import NAME, environment
+from command_line import NAME, environment
 
 import gpux
 from gpux.bench import report

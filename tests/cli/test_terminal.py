@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import NAME, environment
+from command_line import NAME, environment
 
 pytestmark = pytest.mark.usefixtures("minilm")
 PTY = pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals of this kind")
