@@ -28,8 +28,9 @@ def settings(config: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, Any]
     pad = _whole(config.get("pad_token_id"), least=0) or 0
     # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
     offset = pad + 1 if "roberta" in str(config.get("model_type", "")) else 0
+    # The mask says where the padding is, to the proof too where the graph does not take it.
     return {
-        "inputs": [name for name in TEXT_INPUTS if name in inputs],
+        "inputs": [name for name in TEXT_INPUTS if name in inputs or name == "attention_mask"],
         "vocabulary": _whole(config.get("vocab_size"), least=1) or 1000,
         "pad": pad,
         "maximum": max(1, (_whole(config.get("max_position_embeddings"), least=1) or 512) - offset),

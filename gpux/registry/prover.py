@@ -36,7 +36,8 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         )
     progress(Event("prove", f"opening the {job['variant']} graph"))
     opened = provider.open(Path(job["graph"]), Options(threads=hardware.cores_allowed()))
-    feeds = [_fit(opened, run) for run in probes.read(Path(job["probes"]))]
+    texts = probes.read(Path(job["probes"]))
+    feeds = [_fit(opened, run) for run in texts]
     progress(Event("prove", f"running {len(feeds)} probes"))
     actual = [_named(opened.run(run), job["aliases"]) for run in feeds]
     for name in job["needs"]:
@@ -48,7 +49,12 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
             )
     reference = Path(job["reference"]) if job["reference"] else None
     expected = (
-        probes.read(reference) if reference else [_row_by_row(opened, run, job["aliases"]) for run in feeds]
+        probes.read(reference)
+        if reference
+        else [
+            _row_by_row(opened, run, text.get("attention_mask"), job["aliases"])
+            for run, text in zip(feeds, texts, strict=True)
+        ]
     )
     names = [name for name in expected[0] if name in actual[0]]
     if not names:
@@ -62,7 +68,7 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "inputs": [asdict(spec) for spec in opened.inputs],
         "outputs": [asdict(spec) for spec in opened.outputs],
         "parity": [
-            asdict(proof.compare(name, feeds, expected, actual, classes=job["classes"])) for name in names
+            asdict(proof.compare(name, texts, expected, actual, classes=job["classes"])) for name in names
         ],
         "shapes": [probes.shape_label(run) for run in feeds],
         "runtime": " ".join(f"{name} {version}" for name, version in probe.versions.items()),
@@ -86,9 +92,10 @@ def _named(outputs: Mapping[str, np.ndarray], aliases: Mapping[str, str]) -> pro
     return {aliases.get(name, name): array for name, array in outputs.items()}
 
 
-def _row_by_row(opened: Opened, feeds: probes.Feeds, aliases: Mapping[str, str]) -> probes.Feeds:
-    """The same texts one at a time and unpadded: what a graph must give that really masks its padding."""
-    mask = feeds.get("attention_mask")
+def _row_by_row(
+    opened: Opened, feeds: probes.Feeds, mask: np.ndarray | None, aliases: Mapping[str, str]
+) -> probes.Feeds:
+    """The same texts one at a time and unpadded: what a graph must give that really masks its padding, asked to or not."""
     rows: dict[str, list[np.ndarray]] = {}
     batch, width = next(iter(feeds.values())).shape
     for row in range(batch):

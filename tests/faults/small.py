@@ -63,6 +63,7 @@ def tokenizer() -> Tokenizer:
 def graph(
     tail: list[onnx.NodeProto] | None = None,
     *,
+    head: list[onnx.NodeProto] | None = None,
     output: str = "last_hidden_state",
     constants: dict[str, np.ndarray] | None = None,
     table: np.ndarray = TABLE,
@@ -71,8 +72,12 @@ def graph(
     gives: tuple[Any, ...] = (*BATCH, HIDDEN),
     location: str | None = None,
 ) -> bytes:
-    """``hidden = table[input_ids] + mean over the mask``, then ``tail`` (nodes from ``hidden`` to the output)."""
+    """``hidden = table[input_ids] + mean over the mask``, then ``tail`` (nodes from ``hidden`` to the output).
+
+    ``head``: nodes that make ``attention_mask`` where it is no input.
+    """
     nodes = [
+        *(head or []),
         helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),

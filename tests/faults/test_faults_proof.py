@@ -96,6 +96,22 @@ def test_a_mask_that_nobody_gives(repo, empty_store):
     assert isinstance(error, RunFailed | ProofFailed)
 
 
+def test_a_graph_that_takes_no_mask_must_know_its_padding(repo, empty_store):
+    """Padded batches would change its answers without a word."""
+    padding = {"pad": np.array(0, np.int64)}
+    aware = tail(
+        ("Equal", ["input_ids", "pad"], "padded", {}),
+        ("Not", ["padded"], "attention_mask", {}),
+    )
+    unaware = tail(("Equal", ["input_ids", "input_ids"], "attention_mask", {}))
+    error = refused(repo, graph(head=unaware, inputs=("input_ids",)), empty_store)
+    assert re.search(r"reaches cosine -?0\.\d+ against itself", error.message)
+    (repo / "onnx/model.onnx").write_bytes(graph(head=aware, constants=padding, inputs=("input_ids",)))
+    with gpux.load(str(repo)) as model:
+        both = model.encode(["w2", "w2 w3 w4"])
+        assert both[0] == pytest.approx(model.encode("w2"), abs=1e-6)
+
+
 def test_a_classifier_without_logits_is_refused(repo, empty_store):
     config = {**small.CONFIG, "architectures": ["BertForSequenceClassification"]}
     (repo / "config.json").write_text(json.dumps(config))
