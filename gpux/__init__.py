@@ -5,11 +5,12 @@ The public names are loaded when they are first used, so that ``import gpux`` co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from gpux._version import __version__
 
+TYPE_CHECKING = False  # what type checkers read; importing typing for it would cost more than this module
 if TYPE_CHECKING:
+    from typing import Any
+
     from gpux import errors
     from gpux.artifact import Artifact
     from gpux.bench import benchmark
