@@ -67,11 +67,8 @@ def choose_task(
         return str(pipeline_tag)
     if embeds and "sentence-similarity" in fitting:
         return "sentence-similarity"
-    trained = [
-        task for task in fitting if saved and saved.endswith(tuple(s for s in heads[task].suffixes if s))
-    ]
-    # GPT2LMHeadModel ends like a bare model and is none.
-    if trained and not str(saved).endswith(tuple(_OTHERS)):
+    trained = [task for task in fitting if saved and _trained(heads[task], saved)]
+    if trained:
         return trained[0]
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
@@ -94,3 +91,8 @@ def choose_task(
 def fits(head: Head, saved: str) -> bool:
     """Whether a class of that name carries the head's weights; an empty suffix stands for the bare encoder, which all do."""
     return any(saved.endswith(suffix) for suffix in head.suffixes)
+
+
+def _trained(head: Head, saved: str) -> bool:
+    # GPT2LMHeadModel ends like a bare model and is none.
+    return saved.endswith(tuple(s for s in head.suffixes if s)) and not saved.endswith(tuple(_OTHERS))
