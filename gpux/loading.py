@@ -9,7 +9,7 @@ from time import perf_counter
 from gpux import hardware, settings, tasks
 from gpux import provider as door
 from gpux.artifact import Artifact
-from gpux.errors import ArtifactNotFound, SourceError, UnknownTask
+from gpux.errors import ArtifactNotFound, SourceError, UnknownTask, UnsupportedModel
 from gpux.events import Progress, silent
 from gpux.model import Model
 from gpux.planning import AUTO, Plan, Request, choose
@@ -17,6 +17,7 @@ from gpux.provider import Probe, Provider, State
 from gpux.reference import parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
+from gpux.tasks.pipeline import Pipeline
 
 _EMBED = {"feature-extraction", "sentence-similarity"}
 
@@ -71,7 +72,7 @@ def load(
     pipeline.prefetch(artifact)
     session = opening.wait()
     opened = perf_counter()
-    ready = pipeline(artifact, session)
+    ready = _follow(pipeline, artifact, session)
     timings = {
         "resolve": resolved - started,
         "plan": planned - resolved,
@@ -103,6 +104,19 @@ def plan(
 def providers() -> tuple[Probe, ...]:
     """Every installed provider, tried: its state, devices, versions, and what stops it."""
     return tuple(provider.probe() for provider in door.discover().values())
+
+
+def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session) -> Pipeline:
+    """The task over the session; files that were stored by another version may hold what this one cannot follow."""
+    try:
+        return pipeline(artifact, session)
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        session.close()
+        raise UnsupportedModel(
+            f"the configuration of `{artifact.reference}` cannot be followed: {error}",
+            hint=f"gpux pull {artifact.reference} --force",
+            reference=artifact.reference,
+        ) from error
 
 
 class _Opening(Thread):
@@ -142,10 +156,11 @@ def _resolve(
             return artifact, named
     from gpux.registry.pull import pull
 
-    # A short name means something else to the sources: the stored reference says where it came from.
-    name, wanted = entry.name if entry else text, variant or named
+    wanted = variant or named or settings.variant()
+    # A short name means something else to the sources: the stored model says where it came from.
+    origin = store.read(entry.digest).reference if entry else text
     try:
-        return pull(name, variants=[wanted] if wanted else (), task=task, progress=progress), named
+        return pull(origin, variants=[wanted] if wanted else (), task=task, progress=progress), named
     except SourceError as error:
         error.hint = _closest(store, text) or error.hint
         raise

@@ -15,17 +15,20 @@ from typing import Any
 from gpux.artifact import Component, Variant
 from gpux.errors import (
     ExporterMissing,
+    ExportError,
     GpuxError,
     ModelNotFound,
     ProofFailed,
+    RemoteCodeRefused,
     RunFailed,
     SourceError,
     UnknownVariant,
     UnsafePath,
+    UnsafeWeights,
     UnsupportedModel,
 )
 from gpux.events import Event, Progress
-from gpux.export import probes, ready, toolchains
+from gpux.export import probes, proof, ready, toolchains
 from gpux.head import Head
 from gpux.onnx_reader import GraphSummary, OnnxError, read_graph
 from gpux.registry import assembly
@@ -35,7 +38,7 @@ from gpux.sources.paths import external_files
 from gpux.sources.snapshot import Snapshot
 from gpux.worker import parent
 
-PYTORCH, ITSELF = "pytorch fp32", "itself"
+PYTORCH = "pytorch fp32"
 ROUTES = ("ready", "transformers")
 
 Fetch = Callable[[Wants], Snapshot]
@@ -164,26 +167,34 @@ class _Attempt:
         if references is None and "fp32" not in wanted and not self.order.listing.graph:
             wanted += ["fp32"] if ready.candidates(self.order.listing.graphs, "fp32") else []
         variants: dict[str, Variant] = {}
-        components: list[Component] = []
+        components: dict[str, Component] = {}
         parameters = references.parameters if references else None
         for name in sorted(wanted, key=lambda v: v != "fp32"):
             graph, proven, references = self._first_good(name, references)
-            components.append(proven.component)
+            components[name] = proven.component
             parameters = parameters or read_graph(graph).parameters
             relative = graph.relative_to(self.folder).as_posix()
             variants[name] = Variant(name, {"model": relative}, "ready", {}, proven.certificate)
         for name in set(variants) - set(self.order.variants):
             shutil.rmtree(self.folder / name)
         kept = tuple(variants[name] for name in self.order.variants)
-        return Converted(snapshot, (components[0],), kept, parameters)
+        return Converted(snapshot, (components[kept[0].name],), kept, parameters)
 
     def _source_model(self) -> tuple[Snapshot, _References | None]:
         """The source model's own outputs, where both its weights and a toolchain are at hand."""
-        installed = toolchains.find().python
-        if not installed or not self.order.listing.safetensors or not self.order.config.get("model_type"):
-            return self.order.fetch(Wants()), None
-        snapshot = self.order.fetch(self._weights(Path(installed)))
-        return snapshot, self._run_exporter(snapshot, Path(installed), references_only=True)
+        listing = self.order.listing
+        weights = any("/" not in path for path in listing.safetensors) and self.order.config.get("model_type")
+        try:
+            installed = toolchains.find().python
+            if installed and weights:
+                snapshot = self.order.fetch(self._weights(Path(installed)))
+                return snapshot, self._run_exporter(snapshot, Path(installed), references_only=True)
+        except (RemoteCodeRefused, UnsafeWeights, ModelNotFound, ExportError) as error:
+            # The repository's own graphs need no framework: without its answers they are held to themselves.
+            self.progress(Event("prove", f"no reference from PyTorch: {error.message}"))
+            shutil.rmtree(self.folder)
+            self.folder.mkdir()
+        return self.order.fetch(Wants()), None
 
     def _weights(self, python: Path) -> Wants:
         kind = str(self.order.config.get("model_type"))
@@ -223,7 +234,7 @@ class _Attempt:
             relative = PurePosixPath(external).relative_to(PurePosixPath(file).parent)
             assembly.place(snapshot.directory / external, graph.parent / relative, link=snapshot.shared)
         if references is None:
-            references = _References(self.folder / "probes.npz", None, ITSELF)
+            references = _References(self.folder / "probes.npz", None, proof.ITSELF)
             names = [spec.name for spec in summary.inputs]
             probes.save(references.probes, probes.text_probes(**probes.settings(self.order.config, names)))
         save = None if references.outputs else self.folder / "reference.npz"

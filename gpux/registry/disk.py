@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +52,28 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(file: Path, *, root: Path) -> Iterator[None]:
+def locked(file: Path, *, root: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock file of the store in ``root``; it falls with the process.
+
+    Args:
+        file: The lock file.
+        root: The store, for errors.
+        waiting: Called once when another process holds the lock.
 
     Raises:
         StoreUnwritable: The lock file cannot be made or written.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     lock = FileLock(file)
     with guarded(root):
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting:
+                waiting()
+            lock.acquire()
     try:
         yield
     finally:

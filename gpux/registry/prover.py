@@ -89,7 +89,10 @@ def _fit(opened: Opened, feeds: probes.Feeds) -> probes.Feeds:
 
 
 def _named(outputs: Mapping[str, np.ndarray], aliases: Mapping[str, str]) -> probes.Feeds:
-    return {aliases.get(name, name): array for name, array in outputs.items()}
+    named = dict(outputs)
+    for name, array in outputs.items():  # the model's own name wins over an alias, as it does in the task
+        named.setdefault(aliases.get(name, name), array)
+    return named
 
 
 def _row_by_row(

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gpux import integrity, settings, sources
+from gpux import integrity
 from gpux._version import __version__
 from gpux.artifact import SCHEMA, Artifact, Manifest, Source, Variant
 from gpux.errors import (
     ArtifactNotFound,
     CorruptArtifact,
     ExporterMissing,
-    InvalidReference,
+    SourceError,
     StoreError,
     StoreUnwritable,
-    UnknownVariant,
-    UnsupportedModel,
-    UsageError,
 )
 from gpux.events import Event, Progress, silent
-from gpux.export import heads, ready, toolchains
-from gpux.reference import VARIANTS, Reference, parse
+from gpux.export import heads, toolchains
+from gpux.reference import VARIANTS, parse
 from gpux.registry import assembly, disk
-from gpux.registry.conversion import ROUTES, Converted, Order, convert
+from gpux.registry.conversion import Converted, convert
+from gpux.registry.rehearsal import rehearse
 from gpux.registry.store import Entry, Store
-from gpux.sources.listing import Listing, Wants
-from gpux.sources.snapshot import Snapshot
+from gpux.registry.study import Study, study
+from gpux.registry.wish import Wish, make_wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +56,6 @@ class PullPlan:
     exporter: str | None
     download: int
     stored: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    reference: Reference
-    task: str | None
-    variants: tuple[str, ...]
-    exporter: str | None
-    token: str | None
-    offline: bool
-    allow_pickle: bool
-    trust_remote_code: bool
-
-    @property
-    def name(self) -> str:
-        return str(self.reference.base)
 
 
 def pull(
@@ -114,8 +95,9 @@ def pull(
         GpuxError: See :mod:`gpux.errors`; nothing is stored then.
     """
     store = store or Store()
-    wish = _wish(
+    wish = make_wish(
         reference,
+        store,
         task=task,
         variants=variants,
         exporter=exporter,
@@ -125,15 +107,27 @@ def pull(
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
     )
+    return _pull(wish, store, reference, force=force, progress=progress)
+
+
+def _pull(wish: Wish, store: Store, text: str, *, force: bool, progress: Progress) -> Artifact:
     progress(Event("store", f"looking for {wish.name} in the store"))
-    known = None if force else store.find(reference if revision is None else wish.name)
-    if stored := _stored(store, known, wish):
+    if not force and (stored := _stored(store.named(wish.name), store, wish)):
         return stored
-    with store.lock(wish.name):
+    waiting = Event("store", f"waiting for another process that pulls {wish.name}")
+    with store.lock(wish.name, waiting=lambda: progress(waiting)):
         # Another process may have made it while this one waited for the lock.
-        if not force and (stored := _stored(store, store.named(wish.name), wish)):
+        if not force and (stored := _stored(store.named(wish.name), store, wish)):
             return stored
-        return _make(store, wish, progress)
+        try:
+            found = study(wish, progress)
+        except SourceError as error:
+            error.hint = _meant(text, store) or error.hint
+            raise
+        if not force and (twin := _twin(store, wish, found)):
+            store.point(wish.name, twin.digest)
+            return twin
+        return _make(store, wish, found, progress)
 
 
 def plan_pull(
@@ -144,63 +138,24 @@ def plan_pull(
     Raises:
         GpuxError: What the pull itself would raise before it converts.
     """
-    wish = _wish(reference, **wishes)
     store = store or Store()
-    entry = store.find(reference)
-    listing, snapshot, config, task = _study(wish, progress)
-    order = _order(wish, listing, config, task, lambda _: snapshot)
-    python = toolchains.find().python
+    wish = make_wish(reference, store, **wishes)
+    entry = store.named(wish.name)
+    found = study(wish, progress)
     return PullPlan(
         reference=wish.name,
-        resolved=listing.resolved,
-        task=task,
-        architecture=heads.architecture(config),
-        variants=order.variants,
-        routes=order.routes,
-        exporter=python if "transformers" in order.routes else None,
-        download=_download(order),
+        resolved=found.listing.resolved,
+        task=found.task,
+        architecture=heads.architecture(found.config),
+        variants=found.order.variants,
+        routes=found.order.routes,
+        exporter=toolchains.find().python if "transformers" in found.order.routes else None,
+        download=found.download,
         stored=entry.digest if entry else None,
     )
 
 
-def _wish(
-    reference: str,
-    *,
-    task: str | None = None,
-    variants: Iterable[str] = (),
-    exporter: str | None = None,
-    revision: str | None = None,
-    token: str | None = None,
-    offline: bool | None = None,
-    allow_pickle: bool = False,
-    trust_remote_code: bool = False,
-) -> _Wish:
-    parsed = parse(reference, revision=revision)
-    if any(0xD800 <= ord(letter) < 0xE000 for letter in str(parsed)):
-        raise InvalidReference(
-            "the model's path is no UTF-8, so that no manifest can hold it", hint="rename it, or link to it"
-        )
-    wanted = tuple(dict.fromkeys([*([parsed.variant] if parsed.variant else []), *variants]))
-    for variant in wanted:
-        if variant not in VARIANTS:
-            raise UnknownVariant(
-                f"there is no variant `{variant}`",
-                hint=f"variants are {', '.join(VARIANTS)}",
-                variant=variant,
-            )
-    if exporter is not None and exporter not in ROUTES:
-        raise UsageError(
-            f"there is no exporter `{exporter}`", hint=f"exporters are {', '.join(ROUTES)}", exporter=exporter
-        )
-    if task is not None:
-        from gpux import tasks
-
-        tasks.find(task)
-    away = settings.offline() if offline is None else offline
-    return _Wish(parsed, task, wanted, exporter, token, away, allow_pickle, trust_remote_code)
-
-
-def _stored(store: Store, entry: Entry | None, wish: _Wish) -> Artifact | None:
+def _stored(entry: Entry | None, store: Store, wish: Wish) -> Artifact | None:
     """The entry's artifact, if it is whole and has what is wished for."""
     try:
         artifact = store.read(entry.digest) if entry else None
@@ -213,107 +168,43 @@ def _stored(store: Store, entry: Entry | None, wish: _Wish) -> Artifact | None:
     return artifact if set(wish.variants) <= have and wish.task in {None, artifact.task} else None
 
 
-def _make(store: Store, wish: _Wish, progress: Progress) -> Artifact:
-    listing, _, config, task = _study(wish, progress)
+def _meant(text: str, store: Store) -> str | None:
+    """The hint for a short name: it finds a stored model, but no source."""
+    with contextlib.suppress(StoreError):
+        entry = store.find(text)
+        if entry:
+            return f"gpux pull {store.read(entry.digest).reference}, which is stored under that short name"
+    return None
 
-    def fetch(wants: Wants) -> Snapshot:
-        return sources.fetch(listing, wants=wants, token=wish.token, progress=progress)
 
-    order = _order(wish, listing, config, task, fetch)
-    _check_room(store, order)
+def _twin(store: Store, wish: Wish, found: Study) -> Artifact | None:
+    """The same model at the same revision, pulled by another spelling: a pinned version, a branch, a commit."""
+    same = (wish.reference.scheme, wish.reference.name, wish.reference.file)
+    for entry in store.entries():
+        artifact = _stored(entry, store, wish)
+        if artifact is None or artifact.manifest.source.resolved != found.listing.resolved:
+            continue
+        origin = parse(artifact.manifest.source.reference)
+        have = {variant.name for variant in artifact.manifest.variants}
+        alike = (origin.scheme, origin.name, origin.file) == same and artifact.task == found.task
+        if alike and set(found.order.variants) <= have:
+            return artifact
+    return None
+
+
+def _make(store: Store, wish: Wish, found: Study, progress: Progress) -> Artifact:
+    _check_room(store, found.download)
     with store.workspace() as workspace, disk.guarded(store.root):
-        converted = convert(order, workspace, progress)
+        converted = convert(found.order, workspace, progress)
         progress(Event("store", "writing the artifact"))
         assembly.copy_small_files(converted.snapshot, workspace)
-        variants = _with_stored(store, wish, order, workspace, converted)
-        manifest = _manifest(workspace, wish, order, task, replace(converted, variants=variants))
+        variants = _with_stored(store, wish, found.listing.resolved, workspace, converted)
+        manifest = _manifest(workspace, wish, found, replace(converted, variants=variants))
+        rehearse(workspace, manifest)
         return store.commit(workspace, manifest, wish.name)
 
 
-def _study(wish: _Wish, progress: Progress) -> tuple[Listing, Snapshot, Mapping[str, Any], str]:
-    progress(Event("fetch", f"resolving {wish.name}"))
-    listing = sources.look(wish.reference, token=wish.token, offline=wish.offline, progress=progress)
-    snapshot = sources.fetch(
-        listing, wants=Wants(code=wish.trust_remote_code), token=wish.token, progress=progress
-    )
-    config = _read_config(snapshot)
-    from gpux import tasks
-
-    task = heads.choose_task(
-        {name: tasks.find(name).head for name in tasks.names()},
-        config,
-        pipeline_tag=listing.pipeline_tag,
-        embeds=snapshot.find("modules.json") is not None,
-        requested=wish.task,
-        name=wish.name,
-    )
-    return listing, snapshot, config, task
-
-
-def _order(wish: _Wish, listing: Listing, config: Mapping[str, Any], task: str, fetch: Any) -> Order:
-    from gpux import tasks
-
-    offered = ready.offered(listing.graphs)
-    if listing.graph:
-        variants: tuple[str, ...] = (wish.variants or (ready.variant_of(listing.graph) or "fp32",))[:1]
-        routes: tuple[str, ...] = ("ready",)
-    else:
-        exportable = bool(config.get("model_type")) and (
-            bool(listing.safetensors) or wish.allow_pickle or not offered
-        )
-        only_quantised = bool(offered) and "fp32" not in offered and not exportable
-        variants = wish.variants or ((offered[0],) if only_quantised else ("fp32",))
-        routes = tuple(
-            r
-            for r, possible in (("ready", bool(set(variants) & set(offered))), ("transformers", exportable))
-            if possible
-        )
-        routes = (wish.exporter,) if wish.exporter else routes or ("ready",)
-    return Order(
-        listing,
-        fetch,
-        config,
-        tasks.find(task).head,
-        variants,
-        routes,
-        wish.allow_pickle,
-        wish.trust_remote_code,
-    )
-
-
-def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:
-    if snapshot.find("config.json") is None:
-        return {}
-    try:
-        config = json.loads((snapshot.directory / "config.json").read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UnsupportedModel(
-            f"`config.json` of `{snapshot.reference}` cannot be read: {error}",
-            hint="ask the model's authors to mend it",
-            path="config.json",
-        ) from error
-    if not isinstance(config, dict):
-        raise UnsupportedModel(
-            f"`config.json` of `{snapshot.reference}` is no JSON object",
-            hint="ask the model's authors to mend it",
-        )
-    return config
-
-
-def _download(order: Order) -> int:
-    listed = order.listing.files
-    if order.routes[0] == "ready":
-        names = (
-            [order.listing.graph]
-            if order.listing.graph
-            else [c[0] for v in order.variants if (c := ready.candidates(order.listing.graphs, v))]
-        )
-        return sum(file.size or 0 for file in listed if file.path in names)
-    return sum(file.size or 0 for file in listed if file.path.endswith(".safetensors"))
-
-
-def _check_room(store: Store, order: Order) -> None:
-    needed = _download(order)
+def _check_room(store: Store, needed: int) -> None:
     with disk.guarded(store.root):
         store.root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(store.root).free
@@ -326,14 +217,14 @@ def _check_room(store: Store, order: Order) -> None:
 
 
 def _with_stored(
-    store: Store, wish: _Wish, order: Order, workspace: Path, converted: Converted
+    store: Store, wish: Wish, resolved: str, workspace: Path, converted: Converted
 ) -> tuple[Variant, ...]:
     """The new variants with those that are stored already of the same revision, in the order of :data:`VARIANTS`."""
     variants = {variant.name: variant for variant in converted.variants}
     entry = store.named(wish.name)
     with contextlib.suppress(StoreError):
         previous = store.read(entry.digest) if entry else None
-        if previous and previous.manifest.source.resolved == order.listing.resolved:
+        if previous and previous.manifest.source.resolved == resolved:
             integrity.check(previous)
             for variant in previous.manifest.variants:
                 if variant.name not in variants:
@@ -342,19 +233,19 @@ def _with_stored(
     return tuple(sorted(variants.values(), key=lambda variant: VARIANTS.index(variant.name)))
 
 
-def _manifest(workspace: Path, wish: _Wish, order: Order, task: str, converted: Converted) -> Manifest:
+def _manifest(workspace: Path, wish: Wish, found: Study, converted: Converted) -> Manifest:
     if not (workspace / "tokenizer.json").exists():
         raise ExporterMissing(
             f"`{wish.name}` has no tokenizer.json, and making one needs the exporter",
             hint="gpux exporter install transformers",
         )
-    listing = order.listing
+    listing = found.listing
     return Manifest(
         schema=SCHEMA,
         gpux=__version__,
         source=Source(wish.name, listing.resolved, listing.license, listing.pipeline_tag, listing.library),
-        task=task,
-        architecture=heads.architecture(order.config),
+        task=found.task,
+        architecture=heads.architecture(found.config),
         parameters=converted.parameters,
         components=converted.components,
         variants=converted.variants,

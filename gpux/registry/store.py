@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -147,10 +147,11 @@ class Store:
         Raises:
             AmbiguousName: A short name that fits several artifacts.
         """
-        if direct := self.named(_canonical(text)):
+        wanted = _canonical(text)
+        if direct := self.named(wanted):
             return direct
         entries = self.entries()
-        fitting = [e for e in entries if _short(e.name) == text] or [
+        fitting = [e for e in entries if _short(e.name) in {text, wanted}] or [
             e for e in entries if len(text) >= 12 and e.digest.startswith(text)
         ]
         if len({entry.digest for entry in fitting}) > 1:
@@ -263,13 +264,19 @@ class Store:
                 if leftover in unused:
                     disk.remove(Path(leftover))
 
-    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+    def lock(
+        self, name: str, *, waiting: Callable[[], None] | None = None
+    ) -> contextlib.AbstractContextManager[None]:
         """The lock under which one model is made; falls with the process that holds it.
+
+        Args:
+            name: The model.
+            waiting: Called once when another process holds the lock.
 
         Raises:
             StoreUnwritable: No lock can be taken in this store.
         """
-        return disk.locked(self.locks / f"{_key(name)}.lock", root=self.root)
+        return disk.locked(self.locks / f"{_key(name)}.lock", root=self.root, waiting=waiting)
 
     def workspace(self) -> contextlib.AbstractContextManager[Path]:
         """A temporary directory on the store's own file system."""

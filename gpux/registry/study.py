@@ -1,0 +1,115 @@
+"""What a source offers, and what of that to convert: listing and configuration in, an order out; nothing large is fetched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpux import sources, tasks
+from gpux.errors import UnsupportedModel
+from gpux.events import Event, Progress
+from gpux.export import heads, ready
+from gpux.registry.conversion import Order
+from gpux.registry.wish import Wish
+from gpux.sources.listing import Listing, Wants
+from gpux.sources.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A model before its weights are here.
+
+    Attributes:
+        listing: What the source holds.
+        config: Its ``config.json``.
+        task: The task that it answers.
+        order: What to convert.
+    """
+
+    listing: Listing
+    config: Mapping[str, Any]
+    task: str
+    order: Order
+
+    @property
+    def download(self) -> int:
+        """Bytes of the largest files that the first route needs, as far as the source says."""
+        if self.order.routes[0] == "ready":
+            listed = self.listing.graphs
+            first = [found[0] for v in self.order.variants if (found := ready.candidates(listed, v))]
+            names = [self.listing.graph] if self.listing.graph else first
+            return sum(file.size or 0 for file in self.listing.files if file.path in names)
+        return sum(file.size or 0 for file in self.listing.files if file.path.endswith(".safetensors"))
+
+
+def study(wish: Wish, progress: Progress) -> Study:
+    """Look at the source, read the model's configuration, and decide task, variants and routes.
+
+    Raises:
+        SourceError: The source cannot be read.
+        UnsupportedModel: The configuration is broken, or no task of this version fits it.
+    """
+    progress(Event("fetch", f"resolving {wish.name}"))
+    listing = sources.look(wish.reference, token=wish.token, offline=wish.offline, progress=progress)
+
+    def fetch(wants: Wants) -> Snapshot:
+        return sources.fetch(listing, wants=wants, token=wish.token, progress=progress)
+
+    snapshot = fetch(Wants(code=wish.trust_remote_code))
+    config = _read_config(snapshot)
+    task = heads.choose_task(
+        {name: tasks.find(name).head for name in tasks.names()},
+        config,
+        pipeline_tag=listing.pipeline_tag,
+        embeds=snapshot.find("modules.json") is not None,
+        requested=wish.task,
+        name=wish.name,
+    )
+    variants, routes = _variants_and_routes(wish, listing, config)
+    order = Order(
+        listing=listing,
+        fetch=fetch,
+        config=config,
+        head=tasks.find(task).head,
+        variants=variants,
+        routes=routes,
+        allow_pickle=wish.allow_pickle,
+        trust_remote_code=wish.trust_remote_code,
+    )
+    return Study(listing, config, task, order)
+
+
+def _variants_and_routes(
+    wish: Wish, listing: Listing, config: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if listing.graph:
+        return (wish.variants or (ready.variant_of(listing.graph) or "fp32",))[:1], ("ready",)
+    offered = ready.offered(listing.graphs)
+    weights = bool(listing.safetensors) or wish.allow_pickle or not offered
+    exportable = bool(config.get("model_type")) and weights
+    only_quantised = bool(offered) and "fp32" not in offered and not exportable
+    variants = wish.variants or ((offered[0],) if only_quantised else ("fp32",))
+    possible = {"ready": bool(set(variants) & set(offered)), "transformers": exportable}
+    routes = tuple(route for route, fits in possible.items() if fits)
+    return variants, (wish.exporter,) if wish.exporter else routes or ("ready",)
+
+
+def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:
+    if snapshot.find("config.json") is None:
+        return {}
+    try:
+        config = json.loads((snapshot.directory / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnsupportedModel(
+            f"`config.json` of `{snapshot.reference}` cannot be read: {error}",
+            hint="ask the model's authors to mend it",
+            path="config.json",
+        ) from error
+    if not isinstance(config, dict):
+        raise UnsupportedModel(
+            f"`config.json` of `{snapshot.reference}` is no JSON object",
+            hint="ask the model's authors to mend it",
+        )
+    return config
