@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ Feeds = dict[str, np.ndarray]
 TRACED = (2, 16)
 """The shape that the exporter traces with; no probe has it."""
 
-SHAPES = ((1, 5), (1, 24), (3, 11), (4, 40), (2, 96))
+SHAPES = ((1, 5), (1, 24), (3, 11), (4, 40), (2, 96), (1, 200), (1, 512))
 """Batch size and longest length of each probe, the lengths within a batch falling to a third of it."""
 
 TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """The inputs of a text encoder, of which a graph takes some."""
 
 _SEED = 20261122
+_FROM_PADDING = re.compile("roberta|mpnet|camembert|longformer")
 _MOST = 2**31
 
 
@@ -27,7 +29,7 @@ def settings(config: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, Any]
     """What :func:`text_probes` needs, from a model's ``config.json``; for graphs that come without a framework."""
     pad = _whole(config.get("pad_token_id"), least=0) or 0
     # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
-    offset = pad + 1 if "roberta" in str(config.get("model_type", "")) else 0
+    offset = pad + 1 if _FROM_PADDING.search(str(config.get("model_type", ""))) else 0
     # The mask says where the padding is, to the proof too where the graph does not take it.
     return {
         "inputs": [name for name in TEXT_INPUTS if name in inputs or name == "attention_mask"],
@@ -55,12 +57,11 @@ def text_probes(inputs: Sequence[str], *, vocabulary: int, pad: int, maximum: in
         types: Number of token types (1 when it has none).
 
     Returns:
-        One dictionary per shape of :data:`SHAPES`; every array int64 [batch, sequence].
+        One dictionary per shape of :data:`SHAPES`, cut at the maximum; every array int64 [batch, sequence].
     """
     random = np.random.default_rng(_SEED)
     probes = []
-    for batch, longest in SHAPES:
-        length = min(longest, maximum)
+    for batch, length in dict.fromkeys((batch, min(longest, maximum)) for batch, longest in SHAPES):
         lengths = np.linspace(length, max(1, length // 3), batch).astype(np.int64)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
         ids = random.integers(0, vocabulary, (batch, length))

@@ -54,6 +54,7 @@ def run(
     python: Path | None = None,
     progress: Progress = silent,
     environment: Mapping[str, str] | None = None,
+    bounds: Limits | None = None,
 ) -> dict[str, Any]:
     """Run a job in a worker process and return its result.
 
@@ -63,12 +64,13 @@ def run(
         python: The interpreter; this one when ``None``.
         progress: Receives the worker's progress.
         environment: Variables set for the worker on top of this process's.
+        bounds: When it is stopped; :func:`limits` when ``None``.
 
     Raises:
         GpuxError: What the worker itself raised, as the same class.
         WorkerFailed: It died, hung, ran out of memory or of time; the message says which.
     """
-    bounds = limits()
+    bounds = bounds or limits()
     with tempfile.TemporaryFile() as log:
         process = _start(module, python or Path(sys.executable), environment or {}, log)
         try:
@@ -80,7 +82,17 @@ def run(
 def _start(
     module: str, python: Path, environment: Mapping[str, str], log: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    command = [str(python), "-X", "utf8", "-c", _BOOT, str(_PACKAGE / "__init__.py"), str(_PACKAGE), module]
+    command = [
+        str(python),
+        "-P",
+        "-X",
+        "utf8",
+        "-c",
+        _BOOT,
+        str(_PACKAGE / "__init__.py"),
+        str(_PACKAGE),
+        module,
+    ]
     variables = {**os.environ, **environment}
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     try:
