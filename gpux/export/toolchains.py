@@ -120,7 +120,7 @@ def lacking(python: Path, toolchain: Toolchain = TRANSFORMERS) -> tuple[str, ...
 
 def knows(python: Path, model_type: str) -> bool:
     """Whether the toolchain of that interpreter has a model type built in, so that it needs no code from a repository."""
-    command = [str(python), "-c", _KNOWS, model_type]
+    command = [str(python), "-P", "-c", _KNOWS, model_type]
     return (
         subprocess.run(
             command, env={**os.environ, **ENVIRONMENT}, capture_output=True, check=False
@@ -169,8 +169,8 @@ def install(toolchain: Toolchain, *, progress: Progress = silent) -> Installatio
             path=directory.parent,
         ) from error
     progress(Event("install", f"making an environment for {toolchain.name}"))
-    _run([sys.executable, "-m", "venv", "--clear", str(directory)])
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    _run([sys.executable, "-P", "-m", "venv", "--clear", str(directory)])
+    pip = [str(python), "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     needed = requirements(toolchain)
     first = [line for line in needed if line.startswith("torch")]
     for batch in (first, [line for line in needed if line not in first]):

@@ -124,6 +124,10 @@ def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
 
 
 def _load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool) -> Any:
+    if not allow_pickle:
+        torch.load = (
+            _refuse_pickle  # the files were looked over before; no configuration talks its way round that
+        )
     try:
         model, report = getattr(transformers, auto).from_pretrained(
             source,
@@ -132,13 +136,11 @@ def _load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: boo
             use_safetensors=None if allow_pickle else True,
             output_loading_info=True,
         )
+    except UnsafeWeights:
+        raise
     except OSError as error:
         if "safetensors" in str(error) and not allow_pickle:
-            raise UnsafeWeights(
-                "the weights are pickled, which can run code when they are loaded",
-                hint="use a revision with safetensors, or pass --allow-pickle if you trust the authors",
-                path=source,
-            ) from error
+            raise _unsafe() from error
         raise UnsupportedModel(
             f"the checkpoint cannot be loaded: {_first_line(error)}", hint="gpux pull --force", path=source
         ) from error
@@ -161,6 +163,17 @@ def _load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: boo
         )
     model.config.use_cache = False
     return model.eval()
+
+
+def _refuse_pickle(*_: Any, **__: Any) -> Any:
+    raise _unsafe()
+
+
+def _unsafe() -> UnsafeWeights:
+    return UnsafeWeights(
+        "the weights are pickled, which can run code when they are loaded",
+        hint="use a revision with safetensors, or pass --allow-pickle if you trust the authors",
+    )
 
 
 def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
