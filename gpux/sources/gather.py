@@ -39,6 +39,7 @@ def gather(listing: Listing, wants: Wants, directory: Path, obtain: Obtain) -> t
     modules = _modules(directory)
     take(texts(listing.files, folders=modules, code=wants.code))
     safety.check_code(listing, wants, directory)
+    safety.check_redirects(listing, wants, directory, tuple(chosen))
     if wants.weights:
         safety.check_weights(listing, wants, ("", *modules))
         for folder in dict.fromkeys(("", *modules)):
@@ -46,6 +47,7 @@ def gather(listing: Listing, wants: Wants, directory: Path, obtain: Obtain) -> t
             take(files)
             if index:
                 take([index])
+                safety.check_redirects(listing, wants, directory, [index])
                 take(_shards(listing, directory, index), f"which `{index}` names")
     take(graphs)
     for graph in graphs:

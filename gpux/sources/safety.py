@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gpux.errors import ModelNotFound, RemoteCodeRefused, UnsafeWeights
+from gpux.errors import ModelNotFound, RemoteCodeRefused, SourceError, UnsafeWeights
 from gpux.sources.listing import Listing, Wants
 from gpux.sources.selection import is_pickled, weight_files
 
@@ -78,12 +78,74 @@ def check_code(listing: Listing, wants: Wants, directory: Path) -> None:
         )
 
 
+def check_redirects(listing: Listing, wants: Wants, directory: Path, obtained: Iterable[str]) -> None:
+    """Make sure that no small file leads the framework to other weights than the ones that were checked.
+
+    transformers opens what ``transformers_weights`` in a configuration names, and what an index names, and unpickles
+    whatever does not end in ``.safetensors`` (``modeling_utils.py``, ``_get_resolved_checkpoint_files``).
+
+    Args:
+        listing: What the source holds.
+        wants: What the caller wants.
+        directory: Where the small files are.
+        obtained: Which of them are there.
+
+    Raises:
+        UnsafeWeights: A configuration or an index names weights that may be pickled.
+        SourceError: A configuration cannot be read, so nobody knows what it names.
+    """
+    if not wants.weights or wants.pickle:
+        return
+    for path in obtained:
+        name = posixpath.basename(path)
+        if name.endswith(".safetensors.index.json"):
+            other = _no_safetensors(read_json(directory / path))
+        elif name.startswith("config") and name.endswith(".json"):
+            content = read_json(directory / path)
+            if content is None:
+                raise SourceError(
+                    f"`{path}` of `{listing.reference}` is no JSON",
+                    hint="the source is damaged; try another revision or repository",
+                    reference=str(listing.reference),
+                    path=path,
+                )
+            other = _redirect(content)
+        else:
+            continue
+        if other is not None:
+            raise UnsafeWeights(
+                f"`{path}` of `{listing.reference}` leads to the weights `{other[:200]}`, which can run code when they are loaded",
+                hint=f"gpux pull {listing.reference} --allow-pickle, if you trust its author",
+                reference=str(listing.reference),
+                files=[other[:200]],
+            )
+
+
 def read_json(path: Path) -> Any:
     """A JSON file's content, or ``None`` where it is missing or broken: whoever needs it says so better."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _no_safetensors(index: Any) -> str | None:
+    names = index.get("weight_map") if isinstance(index, dict) else None
+    values = names.values() if isinstance(names, dict) else ()
+    return next((str(name) for name in values if not str(name).endswith(".safetensors")), None)
+
+
+def _redirect(config: Any) -> str | None:
+    left = [config]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if value.get("transformers_weights") is not None:
+                return str(value["transformers_weights"])
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return None
 
 
 def _own_classes(directory: Path, native: frozenset[str]) -> list[str]:

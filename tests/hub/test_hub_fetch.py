@@ -149,7 +149,7 @@ def test_sharded_weights_come_by_their_index(hub):
     hub.add_repo("org/half", {k: v for k, v in files.items() if "00002-of" not in k})
     with pytest.raises(ModelNotFound, match="lacks `model-00002-of-00002"):
         pull("org/half")
-    index["weight_map"]["a"] = "../../../etc/passwd"
+    index["weight_map"]["a"] = "../../../etc/passwd.safetensors"
     hub.add_repo("org/evil", {**files, "model.safetensors.index.json": json.dumps(index).encode()})
     with pytest.raises(UnsafePath):
         pull("org/evil")
@@ -189,6 +189,23 @@ def test_pickled_weights_are_refused_before_they_are_downloaded(hub):
     hub.add_repo("org/flax", {"config.json": b"{}", "flax_model.msgpack": b"t"})
     with pytest.raises(ModelNotFound, match="only `flax_model"):
         pull("org/flax")
+
+
+def test_pickled_weights_behind_a_configuration_are_refused_before_they_are_downloaded(hub):
+    files = {
+        "config.json": b'{"transformers_weights": "w.safetensors.index.json"}',
+        "w.safetensors.index.json": b'{"weight_map": {"a": "weights.bin"}}',
+        "model.safetensors": WEIGHTS,
+        "weights.bin": b"a pickle",
+    }
+    hub.add_repo("org/name", files)
+    with pytest.raises(UnsafeWeights, match="leads to the weights"):
+        pull("org/name")
+    hub.add_repo("org/index", {**files, "config.json": b"{}"})
+    with pytest.raises(UnsafeWeights, match=r"leads to the weights `weights\.bin`"):
+        pull("org/index")
+    assert not hub.downloads("model.safetensors")
+    assert not hub.downloads("weights.bin")
 
 
 def test_code_from_the_repository_is_refused_before_the_weights_are_downloaded(hub):

@@ -215,6 +215,42 @@ def test_only_pickled_weights(tmp_path):
     assert len(pull(tmp_path, Wants(weights=True, pickle=True)).files) == 2
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"transformers_weights": "w.safetensors.index.json"},
+        {"transformers_weights": "weights.txt"},
+        {"text_config": [{"transformers_weights": "weights.txt"}]},
+    ],
+)
+@pytest.mark.parametrize("name", ["config.json", "config.4.0.0.json"])
+def test_a_configuration_that_leads_to_other_weights(model, config, name):
+    (model / name).write_text(json.dumps(config))
+    (model / "weights.txt").write_bytes(b"a pickle")
+    with pytest.raises(UnsafeWeights, match=f"`{name}` of .* leads to the weights") as caught:
+        pull(model)
+    assert "--allow-pickle" in caught.value.hint
+    assert pull(model, Wants(weights=True, pickle=True)).has("weights.txt")
+    assert pull(model, Wants()).files  # a ready graph is never read by transformers
+
+
+@pytest.mark.parametrize("target", ["weights.txt", "pytorch_model.bin", "w.SAFETENSORS", 5])
+@pytest.mark.parametrize("name", ["w.safetensors.index.json", "model.safetensors.index.json"])
+def test_an_index_that_names_other_weights(model, name, target):
+    (model / name).write_text(json.dumps({"weight_map": {"a": "model.safetensors", "b": target}}))
+    with pytest.raises(UnsafeWeights, match="leads to the weights"):
+        pull(model)
+    (model / "model.safetensors").rename(model / "other.safetensors")
+    with pytest.raises(UnsafeWeights, match="leads to the weights"):
+        pull(model)
+
+
+def test_a_configuration_that_nobody_can_read(model):
+    (model / "config.json").write_text("[" * 5000)
+    with pytest.raises(SourceError, match="is no JSON"):
+        pull(model)
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may read everything")
 def test_unreadable_files(model):
     (model / "model.safetensors").chmod(0)
