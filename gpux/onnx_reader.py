@@ -15,6 +15,7 @@ from gpux.tensors import TensorSpec
 
 Buffer = memoryview
 _MAX_DEPTH = 64
+_MAX_ELEMENTS = 1 << 63
 
 # onnx.TensorProto.DataType → numpy's name (ml_dtypes' where numpy has none).
 DTYPES = {
@@ -38,7 +39,7 @@ class GraphSummary:
         nodes: Number of nodes at the top level.
         operators: Every operator as ``domain::type`` (``::`` left out in the default domain), subgraphs included.
         external: Locations of external data, as written in the file: not yet checked.
-        parameters: Elements of all initializers of a floating-point or quantised type.
+        parameters: Elements of all initializers of a floating-point or quantised type, those for training left out.
         opset: Version of the default operator set.
     """
 
@@ -84,14 +85,14 @@ def _model(view: Buffer) -> GraphSummary:
             opset = dict(_fields(value))
             if not bytes(_bytes(opset.get(1, b""))):
                 walk.opset = _integer(opset.get(2, 0))
-        elif number == 25 and isinstance(value, memoryview):  # FunctionProto: node 7
-            for inner, node in _fields(value):
-                if inner == 7:
-                    _node(_bytes(node), walk, 0)
+        elif number == 25 and isinstance(value, memoryview):
+            _function(value, walk)
         elif number == 20 and isinstance(value, memoryview):  # TrainingInfoProto: graphs 1 and 2
+            before = walk.parameters
             for inner, graph in _fields(value):
                 if inner in {1, 2}:
                     _graph(_bytes(graph), walk, 0)
+            walk.parameters = before  # no runtime loads them
     if summary is None:
         raise OnnxError("it holds no graph")
     return GraphSummary(
@@ -123,6 +124,14 @@ def _graph(
     return tuple(spec for spec in inputs if spec.name not in initialized), tuple(outputs), nodes
 
 
+def _function(view: Buffer, walk: _Walk) -> None:
+    for number, value in _fields(view):  # FunctionProto: node 7, attribute_proto 11
+        if number == 7:
+            _node(_bytes(value), walk, 0)
+        elif number == 11:
+            _attribute(_bytes(value), walk, 0)
+
+
 def _node(view: Buffer, walk: _Walk, depth: int) -> None:
     kind = domain = ""
     for number, value in _fields(view):
@@ -131,16 +140,20 @@ def _node(view: Buffer, walk: _Walk, depth: int) -> None:
         elif number == 7:
             domain = _text(value)
         elif number == 5:
-            for inner, part in _fields(_bytes(value)):
-                if inner in {5, 10}:
-                    _tensor(_bytes(part), walk)
-                elif inner in {6, 11}:
-                    _graph(_bytes(part), walk, depth + 1)
-                elif inner in {22, 23}:
-                    for sparse, tensor in _fields(_bytes(part)):
-                        if sparse in {1, 2}:
-                            _tensor(_bytes(tensor), walk)
+            _attribute(_bytes(value), walk, depth)
     walk.operators.add(f"{domain}::{kind}" if domain not in {"", "ai.onnx"} else kind)
+
+
+def _attribute(view: Buffer, walk: _Walk, depth: int) -> None:
+    for number, value in _fields(view):
+        if number in {5, 10}:
+            _tensor(_bytes(value), walk)
+        elif number in {6, 11}:
+            _graph(_bytes(value), walk, depth + 1)
+        elif number in {22, 23}:
+            for inner, tensor in _fields(_bytes(value)):
+                if inner in {1, 2}:
+                    _tensor(_bytes(tensor), walk)
 
 
 def _tensor(view: Buffer, walk: _Walk) -> str:
@@ -149,6 +162,8 @@ def _tensor(view: Buffer, walk: _Walk) -> str:
         if number == 1:
             for size in [value] if isinstance(value, int) else _packed(value):
                 elements *= size
+                if elements > _MAX_ELEMENTS:  # a negative size reads as one of 2⁶⁴
+                    raise OnnxError("a tensor of more elements than any machine holds")
         elif number == 2:
             dtype = _integer(value)
         elif number == 8:
@@ -159,6 +174,8 @@ def _tensor(view: Buffer, walk: _Walk) -> str:
                 walk.external.add(entry.get(2, ""))
     if dtype not in {6, 7, 9}:  # shapes and masks are no parameters
         walk.parameters += elements
+        if walk.parameters > _MAX_ELEMENTS:
+            raise OnnxError("more parameters than any machine holds")
     return name
 
 

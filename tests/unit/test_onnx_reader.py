@@ -151,7 +151,39 @@ def test_graphs_nested_without_end_are_refused(file):
         read_graph(file)
 
 
-def test_huge_dimensions_cost_no_time(file):
+@pytest.mark.parametrize("dims", [[2**62] * 200, [-1], [2**62, 4, 0]])
+@pytest.mark.parametrize("index", [0, 1])  # a float and an integer tensor
+def test_sizes_that_no_machine_holds_are_refused(file, dims, index):
     model = small_model()
-    model.graph.initializer[0].dims[:] = [2**62] * 200
+    model.graph.initializer[index].dims[:] = dims
     read(file, model.SerializeToString())
+    with pytest.raises(OnnxError, match="than any machine holds"):
+        read_graph(file)
+
+
+def test_a_sum_that_no_machine_holds_is_refused(file):
+    model = small_model()
+    for index in (0, 2):
+        model.graph.initializer[index].dims[:] = [2**62, 2]
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(OnnxError, match="more parameters than any machine holds"):
+        read_graph(file)
+
+
+def test_what_is_for_training_does_not_count(file):
+    model = small_model()
+    training = model.training_info.add()
+    training.algorithm.CopyFrom(model.graph)
+    training.initialization.initializer.append(model.graph.initializer[0])
+    file.write_bytes(model.SerializeToString())
+    assert read_graph(file).parameters == 16 + 100
+
+
+def test_external_data_of_a_functions_default_attribute_is_told(file):
+    model = small_model()
+    function = model.functions.add(name="f", domain="own")
+    default = function.attribute_proto.add(name="value", type=onnx.AttributeProto.TENSOR)
+    default.t.CopyFrom(TensorProto(data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL))
+    default.t.external_data.add(key="location", value="../../secret")
+    file.write_bytes(model.SerializeToString())
+    assert read_graph(file).external == {"data/weights.bin", "../../secret"}
