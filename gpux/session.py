@@ -50,10 +50,13 @@ class Session:
         """
         if self._opened is None:
             raise RunFailed("the session is closed", hint="load the model again")
-        for name, dtype in self._dtypes.items():
-            array = feeds.get(name)
-            if array is None or array.dtype != dtype or array.ndim != self._ranks[name]:
-                raise self._refuse(feeds)
+        try:
+            for name, dtype in self._dtypes.items():
+                array = feeds[name]
+                if array.dtype != dtype or array.ndim != self._ranks[name]:
+                    raise self._refuse(feeds)
+        except (AttributeError, LookupError, TypeError):
+            raise self._refuse(feeds) from None
         if len(feeds) != len(self._dtypes):
             raise self._refuse(feeds)
         return self._opened.run(feeds, outputs)
@@ -72,6 +75,8 @@ class Session:
 
     def _refuse(self, feeds: Mapping[str, np.ndarray]) -> InvalidInput:
         takes = "it takes " + ", ".join(map(str, self.inputs))
+        if not isinstance(feeds, Mapping):
+            return InvalidInput(f"the inputs are {type(feeds).__name__}, not a mapping of arrays", hint=takes)
         for name in feeds:
             if name not in self._dtypes:
                 return InvalidInput(f"the graph has no input `{name}`", hint=takes, input=name)
@@ -79,6 +84,12 @@ class Session:
             if spec.name not in feeds:
                 return InvalidInput(f"input `{spec.name}` is missing", hint=takes, input=spec.name)
             array = feeds[spec.name]
+            if not hasattr(array, "dtype") or not hasattr(array, "ndim"):
+                return InvalidInput(
+                    f"input `{spec.name}` is {type(array).__name__}, not an array of {spec.dtype}",
+                    hint=takes,
+                    input=spec.name,
+                )
             if array.dtype != spec.dtype:
                 return InvalidInput(
                     f"input `{spec.name}` is {array.dtype}, not {spec.dtype}", hint=takes, input=spec.name

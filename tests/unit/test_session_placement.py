@@ -111,6 +111,8 @@ def test_a_closed_session(artifact):
         ({"x": np.ones((2, 4))}, "input `x` is float64, not float32", "x"),
         ({"x": np.ones(4, np.float32)}, "input `x` has 1 dimensions, not 2", "x"),
         ({"n": np.ones((2, 1), np.int64)}, "input `n` has 2 dimensions, not 1", "n"),
+        ({"n": [1, 2]}, "input `n` is list, not an array of int64", "n"),
+        ({"n": None}, "input `n` is NoneType, not an array of int64", "n"),
         ({"z": np.ones(1)}, "the graph has no input `z`", "z"),
     ],
 )
@@ -129,6 +131,13 @@ def test_a_missing_input_is_named(artifact):
         session.run({"x": np.ones((2, 4), np.float32)})
     with pytest.raises(InvalidInput, match="input `x` is missing"):
         session.run({})
+
+
+def test_inputs_that_are_no_mapping(artifact):
+    _, session = opened(artifact)
+    with pytest.raises(InvalidInput, match="the inputs are ndarray, not a mapping of arrays") as caught:
+        session.run(np.ones((2, 4), np.float32))
+    assert caught.value.hint == "it takes x: float32[rows, 4], n: int64[rows]"
 
 
 def test_an_altered_graph_is_never_opened(artifact):
