@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpux.artifact import Artifact, corrupt
+from gpux.errors import GpuxError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -37,42 +38,56 @@ class Tokenizer:
         lower: Lower-case first, where the file does not already do so (``do_lower_case`` of sentence-transformers).
 
     Raises:
-        CorruptArtifact: ``tokenizer.json`` is missing or cannot be read.
+        CorruptArtifact: ``tokenizer.json`` is missing or cannot be used.
     """
 
     def __init__(self, artifact: Artifact, *, max_length: int | None, lower: bool = False) -> None:
-        settings = artifact.read_json("tokenizer_config.json")
         self.max_length = max_length
+        self._artifact = artifact
         self._backend = _load(artifact)
-        self.padding = _padding(artifact, self._backend, settings)
-        side = settings.get("truncation_side") or (self._backend.truncation or {}).get("direction", "right")
-        self._backend.no_padding()
-        self._backend.no_truncation()
-        if max_length is not None:
-            self._backend.enable_truncation(max_length, strategy="longest_first", direction=side)
-        _normalize_as_bert(self._backend, settings)
-        if lower:
-            _lower(self._backend)
-        self._special = {i for i, token in self._backend.get_added_tokens_decoder().items() if token.special}
+        try:
+            self._configure(lower=lower)
+        except BaseException as error:
+            raise _unusable(artifact, error) from error
 
     def __call__(self, texts: Sequence[Text]) -> list[Encoding]:
         """One encoding per text (``ids``, ``type_ids``, what was cut off in ``overflowing``), unpadded.
 
         The texts must have passed :mod:`gpux.tasks.texts`.
+
+        Raises:
+            CorruptArtifact: ``tokenizer.json`` asks for something that its own library fails at.
         """
-        if (
-            len(texts) == 1
-        ):  # the batch call would wake its thread pool, beside the runtime's that still spins
-            (text,) = texts
-            pair = text if isinstance(text, tuple) else (text,)
-            return [self._backend.encode(*pair)]
-        encodings: list[Encoding] = self._backend.encode_batch_fast(texts)
+        try:
+            # The batch call would wake its thread pool, beside the runtime's that still spins.
+            if len(texts) == 1:
+                (text,) = texts
+                pair = text if isinstance(text, tuple) else (text,)
+                return [self._backend.encode(*pair)]
+            encodings: list[Encoding] = self._backend.encode_batch_fast(texts)
+        except BaseException as error:
+            raise _unusable(self._artifact, error) from error
         return encodings
 
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the front of a text, the leading special ones included."""
         ids = self([prompt])[0].ids
         return len(ids) - (bool(ids) and ids[-1] in self._special)
+
+    def _configure(self, *, lower: bool) -> None:
+        backend = self._backend
+        settings = self._artifact.read_json("tokenizer_config.json")
+        self.padding = _padding(self._artifact, backend, settings)
+        side = settings.get("truncation_side") or (backend.truncation or {}).get("direction", "right")
+        backend.no_padding()
+        backend.no_truncation()
+        if self.max_length is not None:
+            backend.enable_truncation(self.max_length, strategy="longest_first", direction=side)
+        _normalize_as_bert(backend, settings)
+        if lower:
+            _lower(backend)
+        self._special = {i for i, token in backend.get_added_tokens_decoder().items() if token.special}
+        self(["", "a"])  # a post-processor that names an unknown token fails at the first text
 
 
 # Read ahead by `prefetch`, until a tokenizer is made of it: artifact digest → backend.
@@ -91,8 +106,20 @@ def _load(artifact: Artifact) -> Backend:
 
     try:
         return Backend.from_file(str(artifact.path("tokenizer.json")))
-    except Exception as error:  # tokenizers raises bare Exception for whatever it cannot parse
-        raise corrupt(artifact, f"`tokenizer.json` cannot be read ({error})") from error
+    except BaseException as error:
+        raise _unusable(artifact, error) from error
+
+
+def _unusable(artifact: Artifact, error: BaseException) -> BaseException:
+    """The error to raise for one of the tokenizers library, which raises bare Exception for whatever it cannot parse.
+
+    Where its Rust panics it raises pyo3's PanicException, which is no Exception: https://pyo3.rs/v0.27.1/function/error-handling
+    """
+    panicked = type(error).__module__ == "pyo3_runtime"
+    if isinstance(error, GpuxError | MemoryError) or not (isinstance(error, Exception) or panicked):
+        return error
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return corrupt(artifact, f"`tokenizer.json` cannot be used ({first[:200]})")
 
 
 def _padding(artifact: Artifact, backend: Backend, settings: dict[str, Any]) -> Padding:

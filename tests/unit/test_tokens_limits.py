@@ -101,6 +101,32 @@ def test_one_text_and_several_are_tokenised_alike(artifact):
     assert made(["A"])[0].ids == [1]
 
 
+POST = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[X]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {}}  # fmt: skip
+UNIGRAM = {"type": "Unigram", "unk_id": None, "vocab": [["a", -1.0]], "byte_fallback": False}
+BACKTRACKS = {"type": "Split", "pattern": {"Regex": "^(a+)+$"}, "behavior": "Isolated", "invert": False}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"post_processor": POST},
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}},
+        {"model": UNIGRAM},
+        {"pre_tokenizer": BACKTRACKS},
+    ],
+    ids=["template", "charsmap", "unigram", "regex"],
+)
+@pytest.mark.parametrize("others", [[], ["a"]], ids=["one text", "two texts"])
+def test_a_panic_of_the_tokenizer_is_a_corrupt_artifact(artifact, damage, others):
+    with pytest.raises(CorruptArtifact, match=r"tokenizer\.json` cannot be used") as caught:
+        tokens.Tokenizer(artifact({"tokenizer.json": {**WORDS, **damage}}), max_length=None)(
+            ["a" * 60 + "! x", *others]
+        )
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "{}", "[1]", json.dumps({**WORDS, "model": {"type": "Nonesuch"}})]
 )
