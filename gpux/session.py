@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpux import integrity
 from gpux.artifact import Artifact
@@ -73,7 +73,7 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _refuse(self, feeds: Mapping[str, np.ndarray]) -> InvalidInput:
+    def _refuse(self, feeds: Any) -> InvalidInput:
         takes = "it takes " + ", ".join(map(str, self.inputs))
         if not isinstance(feeds, Mapping):
             return InvalidInput(f"the inputs are {type(feeds).__name__}, not a mapping of arrays", hint=takes)
