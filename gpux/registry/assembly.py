@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from gpux.artifact import Artifact, File, Variant
-from gpux.sources.snapshot import Snapshot, SourceFile
+from gpux.reference import VARIANTS
+from gpux.sources.paths import safe
+from gpux.sources.snapshot import Snapshot
 
 PROOF = "proof"
 """The folder with the probes and the reference outputs, kept for the proof of providers that come later."""
@@ -21,20 +24,42 @@ _NAMES = re.compile(
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json|vocab\.txt|merges\.txt|.*\.model"
     r"|chat_template\.\w+|LICENSE(\.\w+)?"
 )
-_MODULE = re.compile(r"\d+_\w+/(config\.json|model\.safetensors)")
-
-
-def wanted(file: SourceFile) -> bool:
-    """Whether a task may read the file at run time: configuration, tokenizer, processor, sentence-transformers modules."""
-    path = PurePosixPath(file.path)
-    return bool(_MODULE.fullmatch(file.path)) or (len(path.parts) == 1 and bool(_NAMES.fullmatch(path.name)))
+_OF_A_MODULE = ("config.json", "model.safetensors", "sentence_bert_config.json")
+_TAKEN = {PROOF, *VARIANTS}  # folders that are the artifact's own
 
 
 def copy_small_files(snapshot: Snapshot, directory: Path) -> None:
-    """Copy what the tasks read; a ``tokenizer.json`` that the exporter made stays."""
+    """Copy what a task may read at run time: configuration, tokenizer, processor, sentence-transformers modules.
+
+    A ``tokenizer.json`` that the exporter made stays.
+
+    Raises:
+        UnsafePath: ``modules.json`` names a folder outside the model.
+    """
+    of_modules = {f"{folder}/{name}" for folder in _module_folders(snapshot) for name in _OF_A_MODULE}
     for file in snapshot.files:
-        if wanted(file) and not (directory / file.path).exists():
+        wanted = file.path in of_modules or ("/" not in file.path and _NAMES.fullmatch(file.path))
+        if wanted and not (directory / file.path).exists():
             place(snapshot.directory / file.path, directory / file.path, link=False)
+
+
+def _module_folders(snapshot: Snapshot) -> set[str]:
+    """The folders that ``modules.json`` names; a list that is none is told when the task reads it."""
+    try:
+        listed = json.loads((snapshot.directory / "modules.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return set()
+    named = (
+        [module.get("path") for module in listed if isinstance(module, dict)]
+        if isinstance(listed, list)
+        else []
+    )
+    folders = {safe(path.strip("/")) for path in named if isinstance(path, str) and path.strip("/")}
+    return {
+        folder
+        for folder in folders
+        if not folder.endswith(".json") and folder.partition("/")[0] not in _TAKEN
+    }
 
 
 def place(source: Path, target: Path, *, link: bool) -> None:

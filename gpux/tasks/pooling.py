@@ -46,10 +46,21 @@ _SWITCHES = {
 
 
 def modes(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The modes that a ``1_Pooling/config.json`` names, in either of its two spellings; unknown ones included."""
-    if named := config.get("pooling_mode"):
-        return (named,) if isinstance(named, str) else tuple(named)
-    return tuple(mode for switch, mode in _SWITCHES.items() if config.get(switch)) or ("mean",)
+    """The modes that a ``1_Pooling/config.json`` names, in either of its two spellings.
+
+    Raises:
+        ValueError: It names none, or one that GPUX does not compute.
+    """
+    named = config.get("pooling_mode") or [
+        mode for switch, mode in _SWITCHES.items() if config.get(switch) is True
+    ]
+    found = [named] if isinstance(named, str) else named
+    if not isinstance(found, list) or not found:
+        raise ValueError(f"pooling mode `{named}`" if named else "a Pooling module without a mode")
+    for mode in found:
+        if not isinstance(mode, str) or mode not in MODES:
+            raise ValueError(f"pooling mode `{mode}`")
+    return tuple(found)
 
 
 def pool(tokens: Floats, names: Sequence[str], *, skip: int = 0) -> Floats:

@@ -52,7 +52,7 @@ def read(artifact: Artifact) -> SentenceModules:
     include_prompt, dimension = True, None
     steps: list[tuple[str, layers.Layer]] = []
     for module in listed[1:]:
-        kind, path = _kind(artifact, module), module.get("path", "")
+        kind, path = _kind(artifact, module), module.get("path", "").strip("/")
         if kind == "Pooling" and modes is None and not steps:
             config = artifact.read_json(f"{path}/config.json")
             modes = _modes(artifact, config)
@@ -76,8 +76,7 @@ def _kind(artifact: Artifact, module: Mapping[str, Any]) -> str:
 
 
 def _modes(artifact: Artifact, config: Mapping[str, Any]) -> tuple[str, ...]:
-    modes = pooling.modes(config)
-    for mode in modes:
-        if mode not in pooling.MODES:
-            raise layers.unsupported(artifact, f"pooling mode `{mode}`")
-    return modes
+    try:
+        return pooling.modes(config)
+    except ValueError as error:
+        raise layers.unsupported(artifact, str(error)) from error

@@ -23,6 +23,7 @@ TOKENIZER = {
     "model": {"type": "WordLevel", "vocab": {"<u>": 0, "a": 1, "b": 2, "c": 3}, "unk_token": "<u>"},
 }  # fmt: skip
 POOLING = {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+MEAN = {"1_Pooling/config.json": {"pooling_mode": "mean"}}
 TRANSFORMER = {"path": "", "type": "sentence_transformers.models.Transformer"}
 
 
@@ -125,6 +126,7 @@ def _dense(activation):
             POOLING,
             {"path": "2_Dense", "type": "sentence_transformers.models.Dense"},
         ],
+        **MEAN,
         "2_Dense/config.json": {
             "in_features": 3,
             "out_features": 1,
@@ -150,6 +152,7 @@ def _dense(activation):
             {"modules.json": [TRANSFORMER, POOLING], "1_Pooling/config.json": {"pooling_mode": "median"}},
             "mode `median`",
         ),
+        ({"modules.json": [TRANSFORMER, POOLING]}, "a Pooling module without a mode"),
         (_dense("torch.nn.modules.activation.Softmin"), "Softmin"),
         (_dense("custom.Tanh"), r"custom\.Tanh"),
         (_dense("torch.nn.modules.activation.Tanh"), r"without `model\.safetensors`"),

@@ -58,7 +58,16 @@ def test_both_spellings_of_the_configuration_are_read():
     assert pooling.modes({"pooling_mode": ["mean", "max"]}) == ("mean", "max")
     old = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True, "pooling_mode_max_tokens": False}
     assert pooling.modes(old) == ("cls", "mean")
-    assert pooling.modes({}) == ("mean",)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{}, {"items": [1]}, {"pooling_mode": 5}, {"pooling_mode": [["x"]]}, {"pooling_mode": "median"},
+     {"pooling_mode": {"mean": 1}}, {"pooling_mode_mean_tokens": False}, {"pooling_mode_mean_tokens": "no"}],
+)  # fmt: skip
+def test_a_configuration_without_a_known_mode_is_no_mean(config):
+    with pytest.raises(ValueError, match=r"[Pp]ooling"):
+        pooling.modes(config)
 
 
 def test_unit_length_of_one_and_of_many_agree_and_zeros_stay():
