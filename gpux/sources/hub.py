@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,6 @@ from gpux.sources.hub_transfer import retry
 from gpux.sources.listing import Listed, Listing, Wants
 from gpux.sources.paths import safe
 from gpux.sources.snapshot import Snapshot, SourceFile
-
-_ADDRESS = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def look(reference: Reference, *, token: str | None, offline: bool, progress: Progress) -> Listing:
@@ -169,7 +166,7 @@ def _listed(sibling: Any) -> Listed:
         safe(str(sibling.rfilename)),
         size if isinstance(size, int) else None,
         sha256=sha256,
-        blob=address if isinstance(address, str) and _ADDRESS.fullmatch(address) else None,
+        blob=address if isinstance(address, str) and hub_cache.ADDRESS.fullmatch(address) else None,
     )
 
 

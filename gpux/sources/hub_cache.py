@@ -21,6 +21,8 @@ from pathlib import Path
 from gpux.errors import StoreUnwritable
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+ADDRESS = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""What says the content it stands for: git's blob id of a small file, the sha256 of a large one."""
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -63,6 +65,43 @@ class Repository:
     def blob(self, address: str) -> Path:
         """Where content of that address lies."""
         return self.folder / "blobs" / address
+
+    def held(self, path: Path) -> Path | None:
+        """The entry of this repository's own folder that holds a file: the file itself, or the blob that it links to.
+
+        ``None`` where there is no plain file, or where a link leaves the cache. A blob may itself be a link into the store
+        that several repositories of one cache share (huggingface_hub 2).
+        """
+        folder = self.folder.resolve()
+        blobs = folder / "blobs"
+        try:
+            entry = path.parent.resolve() / path.name
+            if entry.is_symlink() and entry.parent != blobs:
+                entry = Path(os.path.normpath(entry.parent / entry.readlink()))
+                if entry.parent != blobs:
+                    return None
+            target = entry.resolve(strict=True)
+        except (OSError, RuntimeError):
+            return None
+        own = entry.is_relative_to(folder) and target.is_relative_to(folder.parent)
+        return entry if own and target.is_file() else None
+
+    def address(self, held: Path) -> str:
+        """The address that a blob's content must have; empty for a plain file in a snapshot, or a mirror's own ETag."""
+        return held.name if held.parent.name == "blobs" and ADDRESS.fullmatch(held.name) else ""
+
+    def discard(self, commit: str, path: str) -> None:
+        """Remove a snapshot's file, or the first link on the way to it; what a link leads to stays.
+
+        Raises:
+            OSError: The cache cannot be written.
+        """
+        place = self.snapshot(commit)
+        for part in path.split("/"):
+            place /= part
+            if place.is_symlink():
+                break
+        place.unlink(missing_ok=True)
 
     def lock(self, address: str) -> Path:
         """The lock that the Hub's client takes for that content too."""

@@ -6,6 +6,7 @@ import re
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from gpux._version import __version__
 from gpux.events import Event, Progress
 from gpux.sources import hub_cache, tree
 from gpux.sources.hub_settings import endpoint
-from gpux.sources.hub_transfer import Stopped, Transfer, download, retry
+from gpux.sources.hub_transfer import Stopped, Transfer, download, retry, verified
 from gpux.sources.listing import Listed, Listing
 
 _AT_ONCE = 4
@@ -69,15 +70,16 @@ class Downloads:
         self._stop.clear()
 
     def _present(self, file: Listed) -> bool:
-        path = self.cache.snapshot(self.listing.resolved) / file.path
-        if not path.is_file() or file.size not in {None, path.stat().st_size}:
+        commit = self.listing.resolved
+        held = self.cache.held(self.cache.snapshot(commit) / file.path)
+        if held is None:  # nothing, or a link out of the cache
+            self.cache.discard(commit, file.path)
             return False
-        digest = tree.digest(path)
-        if file.sha256 not in {
-            None,
-            digest,
-        }:  # the cache was altered: content under an address that is not its own
-            path.resolve().unlink()
+        if file.size not in {None, held.stat().st_size}:
+            return False
+        digest = checked(held, file.sha256 or file.blob or self.cache.address(held))
+        if digest is None:  # the cache was altered: content under an address that is not its own
+            held.unlink()
             return False
         self.digests[file.path] = digest
         return True
@@ -109,3 +111,15 @@ class Downloads:
         if not found.etag or not re.fullmatch(r"[A-Za-z0-9._+-]{1,128}", found.etag):
             raise ValueError(f"no usable ETag for {file.path}")
         return Transfer(url, self._headers, found.etag, found.size)
+
+
+def checked(path: Path, address: str) -> str | None:
+    """The sha256 of a file in the cache, or ``None`` when its content is not what the address says.
+
+    Raises:
+        AccessDenied: It cannot be read.
+    """
+    try:
+        return verified(path, address)
+    except OSError as error:
+        raise tree.unreadable(path, error) from error

@@ -20,7 +20,7 @@ from typing import Any
 from gpux import settings
 from gpux.errors import SourceError
 from gpux.sources import hub_errors
-from gpux.sources.hub_cache import Repository
+from gpux.sources.hub_cache import ADDRESS, Repository
 
 _CHUNK = 1 << 16
 _ATTEMPTS = 5
@@ -85,14 +85,18 @@ def download(
     lock.parent.mkdir(parents=True, exist_ok=True)
     partial = blob.with_name(f"{blob.name}.gpux")
     with FileLock(lock):
-        if blob.is_file():
-            count(blob.stat().st_size)
-            return _sha256(blob)
+        held = cache.held(blob)
+        if held and (digest := verified(held, transfer.address)):
+            count(held.stat().st_size)
+            return digest
+        blob.unlink(missing_ok=True)  # altered, or a link out of the cache
+        if partial.is_symlink():
+            partial.unlink()
         if partial.exists():
             count(partial.stat().st_size)
         for last in (False, True):
             _receive(transfer, partial, count, stop)
-            if digest := _verified(partial, transfer.address):
+            if digest := verified(partial, transfer.address):
                 partial.replace(blob)
                 return digest
             count(-partial.stat().st_size)
@@ -104,6 +108,23 @@ def download(
                     url=transfer.url,
                 )
     raise AssertionError
+
+
+def verified(path: Path, address: str) -> str | None:
+    """The sha256 of a file, or ``None`` when its content is not what the address says.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not ADDRESS.fullmatch(address):  # a mirror's own ETag, which proves nothing
+        return _sha256(path)
+    if len(address) == 64:
+        digest = _sha256(path)
+        return digest if digest == address else None
+    # git's blob id: sha1 over a header and the content (git-hash-object).
+    content = path.read_bytes()
+    blob_id = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return hashlib.sha256(content).hexdigest() if blob_id == address else None
 
 
 def _receive(transfer: Transfer, partial: Path, count: Callable[[int], None], stop: threading.Event) -> None:
@@ -173,18 +194,6 @@ def _open(url: str, headers: dict[str, str]) -> Iterator[tuple[Any, Iterator[byt
     else:  # before: requests
         with session.get(url, headers=headers, timeout=timeout, stream=True) as response:
             yield response, response.iter_content(_CHUNK)
-
-
-def _verified(path: Path, address: str) -> str | None:
-    if len(address) == 64:
-        digest = _sha256(path)
-        return digest if digest == address else None
-    if len(address) != 40:  # a mirror's own ETag, which proves nothing
-        return _sha256(path)
-    # git's blob id: sha1 over a header and the content (git-hash-object).
-    content = path.read_bytes()
-    blob_id = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    return hashlib.sha256(content).hexdigest() if blob_id == address else None
 
 
 def _sha256(path: Path) -> str:

@@ -340,3 +340,76 @@ def test_an_altered_blob_in_the_cache_is_fetched_again(hub):
     assert pull("org/name") == snapshot
     assert (snapshot.directory / "model.safetensors").read_bytes() == WEIGHTS
     assert len(hub.downloads("model.safetensors")) == 2
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_an_altered_small_file_in_the_cache_is_fetched_again(hub, name):
+    """Files below the Hub's limit are known by git's blob id alone."""
+    hub.add_repo("org/name", FILES)
+    snapshot = pull("org/name")
+    content = FILES[name]
+    (snapshot.directory / name).resolve().write_bytes(b"[" + content[1:])
+    assert pull("org/name") == snapshot
+    assert (snapshot.directory / name).read_bytes() == content
+
+
+def test_an_altered_blob_that_nothing_links_to_is_fetched_again(hub):
+    hub.add_repo("org/name", FILES)
+    snapshot = pull("org/name")
+    pointer = snapshot.directory / "model.safetensors"
+    pointer.resolve().write_bytes(b"!" + WEIGHTS[1:])
+    pointer.unlink()
+    assert pull("org/name") == snapshot
+    assert pointer.read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("sizes", [True, False])
+def test_a_link_out_of_the_cache_is_neither_followed_nor_is_its_target_touched(hub, tmp_path, same, sizes):
+    hub.add_repo("org/name", FILES)
+    hub.repos["org/name"].sizes = sizes
+    snapshot = pull("org/name")
+    secret = tmp_path / "secret"
+    secret.write_bytes(WEIGHTS if same else b"!" + WEIGHTS[1:])
+    before = secret.read_bytes()
+    pointer = snapshot.directory / "model.safetensors"
+    blob = pointer.resolve()
+    pointer.unlink()
+    pointer.symlink_to(secret)
+    blob.unlink()
+    blob.symlink_to(secret)
+    blob.with_name(f"{blob.name}.gpux").symlink_to(secret)
+    assert pull("org/name") == snapshot
+    assert pointer.resolve() == blob
+    assert not blob.is_symlink()
+    assert pointer.read_bytes() == WEIGHTS
+    assert secret.read_bytes() == before
+
+
+def test_a_folder_of_a_snapshot_that_is_a_link_out_of_the_cache(hub, tmp_path):
+    hub.add_repo("org/name", {**FILES, "1_Pooling/config.json": b"{}"})
+    snapshot = pull("org/name")
+    elsewhere = tmp_path / "elsewhere"
+    (snapshot.directory / "1_Pooling").rename(elsewhere)
+    (elsewhere / "config.json").unlink()
+    (elsewhere / "config.json").write_bytes(b"[]")
+    (snapshot.directory / "1_Pooling").symlink_to(elsewhere)
+    assert pull("org/name") == snapshot
+    assert (snapshot.directory / "1_Pooling" / "config.json").read_bytes() == b"{}"
+    assert (elsewhere / "config.json").read_bytes() == b"[]"
+
+
+def test_a_blob_may_be_a_link_into_the_store_that_repositories_share(hub, tmp_path):
+    hub.add_repo("org/name", FILES)
+    snapshot = pull("org/name")
+    blob = (snapshot.directory / "model.safetensors").resolve()
+    shared = tmp_path / "hf" / "hub" / "shared" / blob.name
+    shared.parent.mkdir()
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    hub.forget()
+    assert pull("org/name") == snapshot
+    assert not hub.downloads("model.safetensors")
+    shared.write_bytes(b"!" + WEIGHTS[1:])
+    assert pull("org/name") == snapshot
+    assert shared.read_bytes() == b"!" + WEIGHTS[1:]  # other repositories' too
