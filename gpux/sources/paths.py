@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 
@@ -12,7 +11,9 @@ from gpux.onnx_reader import GraphSummary
 # Names that open a device on Windows, with any extension and in any folder; the digits may be superscript.
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?: *\..*)?", re.IGNORECASE)
-_DRIVE = re.compile(r".:")  # Python ≥ 3.13 takes any first character for a drive
+_FORBIDDEN = re.compile(
+    r'[<>"|?*]'
+)  # in Windows' names; the colon too, which separates a stream from its file
 
 
 def safe(name: str) -> str:
@@ -58,13 +59,12 @@ def external_files(graph: str, summary: GraphSummary) -> tuple[str, ...]:
 def _objection(name: str) -> str | None:
     whole = (
         (not name, "is empty"),
-        (
-            any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in name),
-            "holds control characters",
-        ),
+        # Among them the marks that turn the direction of writing, so that a name reads as another one.
+        (not name.isprintable(), "holds characters that cannot be printed"),
         ("\\" in name, "holds a backslash"),
         (name.startswith("/"), "is absolute"),
-        (bool(_DRIVE.match(name)) or (os.name == "nt" and ":" in name), "names a drive or a stream"),
+        (":" in name, "names a drive or a stream"),
+        (bool(_FORBIDDEN.search(name)), "holds a character that Windows keeps for itself"),
         (len(name) > 1000, "is too long"),
     )
     return next((why for wrong, why in whole if wrong), None) or next(
