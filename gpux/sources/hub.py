@@ -21,7 +21,7 @@ from gpux.events import Event, Progress
 from gpux.reference import Reference
 from gpux.sources import hub_cache, hub_errors, local, tree
 from gpux.sources.gather import gather
-from gpux.sources.hub_downloads import Downloads
+from gpux.sources.hub_downloads import Downloads, checked
 from gpux.sources.hub_settings import credentials, endpoint
 from gpux.sources.hub_transfer import retry
 from gpux.sources.listing import Listed, Listing, Wants
@@ -102,15 +102,31 @@ def _look_in_cache(reference: Reference) -> Listing:
 
 def _from_cache(listing: Listing, wants: Wants) -> Snapshot:
     directory = listing.directory or Path()
+    cache = hub_cache.repository(listing.reference.name)
+    digests: dict[str, str] = {}
+
+    def check(files: list[Listed]) -> None:
+        for file in files:
+            held = cache.held(directory / file.path) or directory / file.path
+            digest = checked(held, cache.address(held))
+            if digest is None:
+                raise OfflineMiss(
+                    f"the cached copy of `{file.path}` of `{listing.reference.base}` is damaged",
+                    hint=f"with a network: gpux pull {listing.reference}",
+                    reference=str(listing.reference.base),
+                    path=file.path,
+                )
+            digests[file.path] = digest
+
     try:
-        chosen = gather(listing, wants, directory, lambda _: None)
+        chosen = gather(listing, wants, directory, check)
     except ModelNotFound as error:
         raise OfflineMiss(
             f"the local cache holds only a part of `{listing.reference.base}`: {error.message}",
             hint=f"with a network: gpux pull {listing.reference}",
             reference=str(listing.reference.base),
         ) from error
-    return _snapshot(listing, directory, chosen, {})
+    return _snapshot(listing, directory, chosen, digests)
 
 
 def _snapshot(
@@ -120,7 +136,7 @@ def _snapshot(
         SourceFile(
             f.path,
             (directory / f.path).stat().st_size,
-            digests.get(f.path) or tree.digest(directory / f.path),
+            digests[f.path],
         )
         for f in chosen
     )

@@ -413,3 +413,15 @@ def test_a_blob_may_be_a_link_into_the_store_that_repositories_share(hub, tmp_pa
     shared.write_bytes(b"!" + WEIGHTS[1:])
     assert pull("org/name") == snapshot
     assert shared.read_bytes() == b"!" + WEIGHTS[1:]  # other repositories' too
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_offline_a_damaged_copy_is_told_and_the_next_pull_mends_it(hub, name):
+    hub.add_repo("org/name", FILES)
+    snapshot = pull("org/name")
+    (snapshot.directory / name).resolve().write_bytes(b"[" + FILES[name][1:])
+    with pytest.raises(OfflineMiss, match=f"the cached copy of `{name}` of `org/name` is damaged") as caught:
+        pull("org/name", offline=True)
+    assert caught.value.hint == "with a network: gpux pull org/name"
+    assert pull("org/name") == snapshot
+    assert pull("org/name", offline=True).files == snapshot.files
