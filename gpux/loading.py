@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Thread
 from time import perf_counter
+from typing import Any
 
 from gpux import hardware, settings, tasks
 from gpux import provider as door
 from gpux.artifact import Artifact
-from gpux.errors import ArtifactNotFound, SourceError, UnknownTask, UnsupportedModel
+from gpux.errors import ArtifactNotFound, SourceError, UnknownTask, UnsupportedModel, UsageError
 from gpux.events import Progress, silent
 from gpux.model import Model
 from gpux.planning import AUTO, Plan, Request, choose
@@ -31,6 +33,8 @@ def load(
     threads: int | None = None,
     strict: bool = False,
     quality: str = "near",
+    token: str | None = None,
+    offline: bool | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Open a model, pulling it first where it is not stored.
@@ -38,11 +42,12 @@ def load(
     Args:
         model: An artifact, or a reference or name as :func:`gpux.pull` takes.
         provider: ``auto``, a provider's name, or its runtime's own name; ``GPUX_PROVIDER`` when ``None``.
-        variant: A stored precision; ``GPUX_VARIANT``, or the reference's own ``:variant``, when ``None``.
+        variant: A precision; the reference's own ``:variant``, or ``GPUX_VARIANT``, when ``None``.
         task: Another task that the stored graph can answer; the artifact's own when ``None``.
         threads: Intra-op threads; ``GPUX_THREADS``, or the cores that this process may use, when ``None``.
         strict: Make partial placement an error.
         quality: The worst certificate that ``auto`` may take: ``exact``, ``near`` or ``any``.
+        token, offline: For a pull, as :func:`gpux.pull` takes them.
         progress: Receives the steps of a pull.
 
     Raises:
@@ -53,9 +58,8 @@ def load(
     wanted = provider or settings.provider()
     if wanted != AUTO:
         door.find(wanted, available)  # a misspelt name is told before anything is fetched
-    artifact, named = (
-        (model, None) if isinstance(model, Artifact) else _resolve(model, variant, task, progress)
-    )
+    fetch = partial(_pull, task=task, token=token, offline=offline, progress=progress)
+    artifact, named = (model, None) if isinstance(model, Artifact) else _resolve(model, variant, fetch)
     request = Request(
         provider=wanted,
         variant=variant or named or settings.variant(),
@@ -93,7 +97,10 @@ def plan(
     """
     artifact = model if isinstance(model, Artifact) else Store().get(model)
     request = Request(
-        provider=provider or settings.provider(), variant=variant or settings.variant(), quality=quality
+        provider=provider or settings.provider(),
+        variant=variant or settings.variant(),
+        quality=quality,
+        threads=settings.threads(),
     )
     available = door.discover()
     return choose(
@@ -143,24 +150,30 @@ class _Opening(Thread):
         return self._session
 
 
+def _pull(text: str, variants: tuple[str, ...], **wishes: Any) -> Artifact:
+    from gpux.registry.pull import pull
+
+    return pull(text, variants=variants, **wishes)
+
+
 def _resolve(
-    text: str, variant: str | None, task: str | None, progress: Progress
+    text: str, variant: str | None, fetch: Callable[[str, tuple[str, ...]], Artifact]
 ) -> tuple[Artifact, str | None]:
     reference = parse(text)
     named = reference.variant
+    if variant and named not in {None, variant}:
+        raise UsageError(f"`{text}` asks for {named}, and the variant for {variant}", hint="give one of them")
+    wanted = variant or named or settings.variant()
     store = Store()
     entry = store.find(str(reference.base))
     if entry:
         artifact = store.read(entry.digest)
-        if (variant or named) in {None, *(v.name for v in artifact.manifest.variants)}:
+        if wanted in {None, *(v.name for v in artifact.manifest.variants)}:
             return artifact, named
-    from gpux.registry.pull import pull
-
-    wanted = variant or named or settings.variant()
     # A short name means something else to the sources: the stored model says where it came from.
     origin = store.read(entry.digest).reference if entry else text
     try:
-        return pull(origin, variants=[wanted] if wanted else (), task=task, progress=progress), named
+        return fetch(origin, (wanted,) if wanted else ()), named
     except SourceError as error:
         error.hint = _closest(store, text) or error.hint
         raise

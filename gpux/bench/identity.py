@@ -55,6 +55,7 @@ class Identity:
         task: What the model answers.
         variant: The precision of its weights.
         quality: Its certificate's class.
+        against: What it was proven against.
         min_cosine: Its certificate's smallest cosine.
         provider: The provider that really ran.
         device: The device it ran on.
@@ -74,6 +75,7 @@ class Identity:
     task: str
     variant: str
     quality: str
+    against: str
     min_cosine: float
     provider: str
     device: str
@@ -98,6 +100,7 @@ def identify(model: Subject, items: Sequence[Any]) -> Identity:
         task=model.task,
         variant=plan.variant,
         quality=certificate.quality,
+        against=certificate.reference,
         min_cosine=certificate.min_cosine,
         provider=placement.provider,
         device=placement.device,

@@ -60,6 +60,7 @@ def comma_separated(report: Report) -> str:
         "precision": who.precision,
         "share": who.share,
         "quality": who.quality,
+        "against": who.against,
         "min_cosine": who.min_cosine,
         "threads": who.threads,
         "items": who.inputs.count,
@@ -111,7 +112,7 @@ def _heading(who: Identity) -> list[str]:
     return [
         f"{who.reference} · {who.task} · {who.digest[:12]}",
         f"{who.provider} ({who.device}, {who.precision}, {_percent(who.share)} of {nodes} nodes) · {_count(who.threads, 'thread')}"
-        f" · variant {who.variant}, proven {who.quality} (cosine ≥ {_floor(who.min_cosine)})",
+        f" · variant {who.variant}, proven {who.quality} against {who.against} (cosine ≥ {_floor(who.min_cosine)})",
         f"{_count(who.inputs.count, 'input')} per run{characters} · {who.machine.processor} · {software} · {who.started}",
     ]
 
@@ -154,8 +155,8 @@ def _percent(share: float) -> str:
 
 
 def _floor(cosine: float) -> str:
-    # Rounded down: a proof must not read better than it is.
-    return f"{int(cosine * 1e6) / 1e6:.6f}"
+    # Rounded down beyond float64's own noise: a proof must not read better than it is.
+    return f"{int((cosine + 1e-9) * 1e6) / 1e6:.6f}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -103,6 +103,8 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except (GpuxError, click.ClickException) as error:
         told = _from_click(error) if isinstance(error, click.ClickException) else error
+        if _debugging() and told.details.get("output"):
+            printer.say(str(told.details["output"]))
         printer.error(told)
         return told.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -115,9 +117,13 @@ def _run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
+def _debugging() -> bool:
+    return os.environ.get("GPUX_LOG", "").lower() == "debug"
+
+
 def _unexpected(printer: Printer, error: Exception) -> int:
     hint = "GPUX_LOG=debug before the same command shows where; that is what a bug report needs"
-    if os.environ.get("GPUX_LOG", "").lower() == "debug":
+    if _debugging():
         import traceback
 
         printer.say("".join(traceback.format_exception(error)))

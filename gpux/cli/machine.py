@@ -83,4 +83,4 @@ def completion_command(printer: Printer, shell: str) -> None:
     if printer.json:
         printer.record({"shell": shell, "script": script})
     else:
-        printer.lines([script])
+        printer.text(script)

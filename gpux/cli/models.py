@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from gpux.cli import completing
 from gpux.cli.options import examples, fetching, talk
 from gpux.cli.printer import Printer, age, size
 from gpux.cli.progress import Watch
+
+if TYPE_CHECKING:
+    from gpux.artifact import Certificate
 
 
 @click.command(
@@ -68,7 +71,7 @@ def list_command(printer: Printer) -> None:
             rows.append((entry.name, "?", "?", f"damaged: {error.message}", "", age(entry.created)))
             records.append({"name": entry.name, "digest": entry.digest, "error": error.as_dict()})
             continue
-        proofs = " ".join(f"{v.name}:{v.certificate.quality}" for v in artifact.manifest.variants)
+        proofs = " ".join(_proof(v.name, v.certificate) for v in artifact.manifest.variants)
         rows.append(
             (entry.name, artifact.task, proofs, size(artifact.size), artifact.digest[:12], age(entry.created))
         )
@@ -170,9 +173,14 @@ def _fields(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
+def _proof(name: str, certificate: Certificate) -> str:
+    # A graph that was only held to its own answers must not look as well proven as one that PyTorch confirmed.
+    return f"{name}:{certificate.quality}" + ("(itself)" if certificate.reference == "itself" else "")
+
+
 def _floor(cosine: float) -> str:
-    # Rounding up would print 1.000000 for a cosine that is not.
-    return f"{int(cosine * 1e6) / 1e6:.6f}"
+    # Rounded down beyond float64's own noise: a proof must not read better than it is.
+    return f"{int((cosine + 1e-9) * 1e6) / 1e6:.6f}"
 
 
 def _count(number: int | None) -> str:

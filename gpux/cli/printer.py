@@ -40,15 +40,19 @@ class Printer:
 
     def record(self, record: Any) -> None:
         """A result as JSON, one document."""
-        self.lines([json.dumps(plain(record), indent=2, ensure_ascii=False)])
+        self.text(json.dumps(plain(record), indent=2, ensure_ascii=False))
+
+    def text(self, text: str) -> None:
+        """A result that is text of several lines already."""
+        _write(sys.stdout, f"{text}\n")
 
     def lines(self, lines: Iterable[str]) -> None:
-        """A result as text."""
-        _write(sys.stdout, "".join(f"{line}\n" for line in lines))
+        """A result as lines; a line feed within one is shown escaped, so that no model's file can forge another line."""
+        self.text("\n".join(map(_one_line, lines)))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A result as aligned columns, one line per row."""
-        cells = [tuple(visible(cell).replace("\n", "\\n") for cell in row) for row in rows]
+        cells = [tuple(_one_line(visible(cell)) for cell in row) for row in rows]
         self.lines(aligned([tuple(name.upper() for name in columns), *cells]))
 
     def say(self, text: str) -> None:
@@ -66,8 +70,8 @@ class Printer:
         if self.json:
             _tell(json.dumps({"error": plain(error.as_dict())}, ensure_ascii=False) + "\n")
             return
-        hint = f"\n\nhint: {error.hint}" if error.hint else ""
-        _tell(f"error: {error.message}{hint}\n")
+        hint = f"\n\nhint: {_one_line(error.hint)}" if error.hint else ""
+        _tell(f"error: {_one_line(error.message)}{hint}\n")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -77,6 +81,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def width(text: str) -> int:

@@ -54,7 +54,8 @@ class Watch:
                 self._draw(event, fresh=fresh)
             elif fresh:
                 self._printer.say(
-                    f"{event.stage}: {event.message}" + (f" ({_amount(event)})" if event.total else "")
+                    f"{event.stage}: {event.message}".replace("\n", " ")
+                    + (f" ({_amount(event)})" if event.total else "")
                 )
 
     def total(self, stage: str | None = None) -> float:

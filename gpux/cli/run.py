@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 import gpux
 from gpux.cli import completing, outputs
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the answers to a .json, .jsonl or .npz file; with --benchmark, the report.",
 )
+@click.option("--token", metavar="T", help="A Hub token, should the model have to be pulled.")
+@click.option("--offline", is_flag=True, default=None, help="Keep off the network.")
 @click.option("--benchmark", is_flag=True, help="Measure instead of answering.")
 @click.option(
     "--runs",
@@ -117,6 +120,8 @@ def run_command(
     parameters = _parameters(params)
     if benchmark:
         _check_form(form)
+    else:
+        _refuse_idle("runs", "warmup", "form")
     if output is not None:
         outputs.check(output, forms=(".json",) if benchmark else outputs.FORMS)
     given = bool(inputs or files or typed is not None)
@@ -135,6 +140,16 @@ def run_command(
         answers = loaded(items, **parameters)
         outputs.show(printer, loaded, items or [], answers, output)
         return 0
+
+
+def _refuse_idle(*names: str) -> None:
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(o.opts[0] for o in context.command.params if o.name == name)
+            raise UsageError(
+                f"`{option}` says how to measure, and nothing is measured", hint="add --benchmark"
+            )
 
 
 def _measure(
@@ -172,7 +187,7 @@ def _report(printer: Printer, report: Report, form: str, output: Path | None) ->
     if output is not None:
         report.save(output)
         printer.say(f"the report with every sample is in {output}")
-    printer.lines([text.rstrip("\n")])
+    printer.text(text.rstrip("\n"))
 
 
 def _items(

@@ -60,9 +60,7 @@ def verify_command(printer: Printer, models: tuple[str, ...]) -> int:
             for name, what in findings.items()
         )
         if bad:
-            printer.say(
-                f"\nhint: gpux pull {next(iter(bad))} --force makes it anew, gpux prune removes what no name points at"
-            )
+            printer.say(f"\nhint: {_remedy(store, next(iter(bad)))}")
     return 1 if bad else 0
 
 
@@ -112,6 +110,17 @@ def cp_command(printer: Printer, model: str, name: str) -> None:
         printer.lines([f"{entry.name} is {entry.digest[:12]}"])
 
 
+def _remedy(store: gpux.Store, name: str) -> str:
+    try:
+        entry = store.find(name)
+        origin = store.read(entry.digest).reference if entry else None
+    except gpux.errors.StoreError:
+        origin = name
+    return (
+        f"gpux pull {origin} --force makes it anew" if origin else "gpux prune removes what no name points at"
+    )
+
+
 def _carry_out(printer: Printer, store: gpux.Store, removal: gpux.Removal, *, dry_run: bool) -> None:
     if not dry_run:
         store.remove(removal)
@@ -128,7 +137,7 @@ def _carry_out(printer: Printer, store: gpux.Store, removal: gpux.Removal, *, dr
 def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+)\s*(m|h|d|w)", text.strip().lower())
+    match = re.fullmatch(r"(\d{1,6})\s*(m|h|d|w)", text.strip().lower())
     if not match:
         raise gpux.errors.UsageError(f"`{text}` is no length of time", hint="write 90m, 12h, 30d or 8w")
     return int(match[1]) * {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}[match[2]]

@@ -164,8 +164,12 @@ def _stored(entry: Entry | None, store: Store, wish: Wish) -> Artifact | None:
         integrity.check(artifact)
     except (ArtifactNotFound, CorruptArtifact):
         return None  # made again: that is what the error's hint would ask for
-    have = {variant.name for variant in artifact.manifest.variants}
-    return artifact if set(wish.variants) <= have and wish.task in {None, artifact.task} else None
+    have = {variant.name: variant for variant in artifact.manifest.variants}
+    wanted = wish.variants or tuple(have)[:1]
+    whole = set(wanted) <= set(have) and wish.task in {None, artifact.task}
+    return (
+        artifact if whole and all(wish.exporter in {None, have[name].exporter} for name in wanted) else None
+    )
 
 
 def _meant(text: str, store: Store) -> str | None:

@@ -19,7 +19,14 @@ from pathlib import Path
 from gpux import artifact as artifacts
 from gpux import integrity, settings
 from gpux.artifact import Artifact
-from gpux.errors import AmbiguousName, ArtifactNotFound, CorruptArtifact, GpuxError, InvalidReference
+from gpux.errors import (
+    AmbiguousName,
+    ArtifactNotFound,
+    CorruptArtifact,
+    GpuxError,
+    InvalidReference,
+    UsageError,
+)
 from gpux.reference import Reference, parse
 from gpux.registry import disk
 
@@ -220,10 +227,22 @@ class Store:
         return self.point(str(target), artifact.digest)
 
     def plan_removal(self, names: list[str]) -> Removal:
-        """What removing these models would do: entries of that name go, and artifacts that nothing else names."""
+        """What removing these models would do: entries of that name go, and artifacts that nothing else names.
+
+        Raises:
+            ArtifactNotFound, AmbiguousName: A name means none of them, or several.
+            UsageError: A name is that of one variant.
+        """
         chosen: dict[str, Entry] = {}
         for name in names:
             entry = self.locate(name)
+            with contextlib.suppress(InvalidReference):
+                if parse(name).variant:
+                    raise UsageError(
+                        f"`{name}` is one variant, and models are removed whole",
+                        hint=f"gpux rm {name.rpartition(':')[0]}",
+                        reference=name,
+                    )
             chosen[entry.name] = entry
         kept = {entry.digest for entry in self.entries() if entry.name not in chosen}
         digests = tuple(sorted({entry.digest for entry in chosen.values()} - kept))

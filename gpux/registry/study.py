@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpux import sources, tasks
-from gpux.errors import UnsupportedModel
+from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
 from gpux.export import heads, ready
 from gpux.registry.conversion import Order
@@ -85,15 +85,39 @@ def _variants_and_routes(
     wish: Wish, listing: Listing, config: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if listing.graph:
-        return (wish.variants or (ready.variant_of(listing.graph) or "fp32",))[:1], ("ready",)
+        return _variant_of_graph(wish, listing.graph), ("ready",)
     offered = ready.offered(listing.graphs)
     weights = bool(listing.safetensors) or wish.allow_pickle or not offered
     exportable = bool(config.get("model_type")) and weights
     only_quantised = bool(offered) and "fp32" not in offered and not exportable
     variants = wish.variants or ((offered[0],) if only_quantised else ("fp32",))
+    missing = [v for v in variants if v not in offered and not (v == "fp32" and exportable)]
+    if missing and (offered or exportable):
+        there = [*(["fp32"] if exportable and "fp32" not in offered else []), *offered]
+        raise UnknownVariant(
+            f"`{wish.name}` can be had as {', '.join(there)}, not as `{missing[0]}`",
+            hint=f"gpux pull {wish.name} --variant {there[0]}",
+            variant=missing[0],
+        )
     possible = {"ready": bool(set(variants) & set(offered)), "transformers": exportable}
     routes = tuple(route for route, fits in possible.items() if fits)
     return variants, (wish.exporter,) if wish.exporter else routes or ("ready",)
+
+
+def _variant_of_graph(wish: Wish, graph: str) -> tuple[str, ...]:
+    declared = ready.variant_of(graph)
+    if len(wish.variants) > 1:
+        raise UsageError(
+            f"`{graph}` is one graph, and {len(wish.variants)} variants were asked for",
+            hint="give one --variant",
+        )
+    if wish.variants and declared not in {None, *wish.variants}:
+        raise UnknownVariant(
+            f"`{graph}` is named as {declared}, not as `{wish.variants[0]}`",
+            hint="drop --variant, or rename the file if its name is wrong",
+            variant=wish.variants[0],
+        )
+    return wish.variants or (declared or "fp32",)
 
 
 def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:

@@ -204,8 +204,6 @@ def _failed(why: str, hint: str, log: IO[bytes]) -> errors.WorkerFailed:
     log.seek(0, os.SEEK_END)
     log.seek(max(0, log.tell() - _TAIL))
     output = log.read().decode("utf-8", "replace").strip()
-    if output and settings.log_level() == "debug":
-        sys.stderr.write(output + "\n")
     return errors.WorkerFailed(f"the worker process failed: {why}", hint=hint, output=output)
 
 
