@@ -18,7 +18,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpux.errors import InvalidReference, UnknownVariant
+from gpux import settings
+from gpux.errors import InvalidReference, InvalidSetting, UnknownVariant
 
 VARIANTS = ("fp32", "fp16", "bf16", "int8", "uint8", "q4", "q4f16", "bnb4")
 """Precision names, as the Hub's ONNX repositories spell them."""
@@ -76,17 +77,18 @@ class Reference:
         return text + (f":{self.variant}" if self.variant else "")
 
 
-def parse(text: str, *, revision: str | None = None) -> Reference:
+def parse(text: str | os.PathLike[str], *, revision: str | None = None) -> Reference:
     """Parse a reference.
 
     Args:
-        text: What the user typed.
+        text: What the user typed; a :class:`~pathlib.Path` always means a place on this machine.
         revision: A revision given apart (``--revision``); contradicting the text is an error.
 
     Raises:
         InvalidReference: The text does not follow the grammar; the hint shows one that does.
         UnknownVariant: The text ends in something like a variant that is none.
     """
+    text = _text(text)
     stripped = text.strip()
     if not stripped or any(ord(c) < 32 for c in stripped):
         raise _invalid(text, "it is empty" if not stripped else "it holds control characters")
@@ -98,12 +100,40 @@ def parse(text: str, *, revision: str | None = None) -> Reference:
     return replace(reference, variant=variant)
 
 
+def default_variant() -> str | None:
+    """The variant when none is named: ``GPUX_VARIANT``, else ``None``.
+
+    Raises:
+        InvalidSetting: It is none of :data:`VARIANTS`.
+    """
+    value = settings.variant()
+    if value is None or value.lower() in VARIANTS:
+        return value and value.lower()
+    raise InvalidSetting(
+        f"`GPUX_VARIANT` is `{value}`, which is no variant",
+        hint=f"use one of {', '.join(VARIANTS)}, or unset it",
+        variable="GPUX_VARIANT",
+    )
+
+
 def is_path(text: str) -> bool:
     r"""Whether the text can only mean a place on this machine (``./x``, ``/x``, ``~/x``, ``C:\x``, ``file:x``)."""
     return (
         text.startswith(("./", "../", "/", "~", ".\\", "..\\", "\\", "file:"))
         or text in {".", ".."}
         or bool(_DRIVE.match(text))
+    )
+
+
+def _text(given: object) -> str:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, os.PathLike):
+        return os.path.abspath(os.fsdecode(given))  # noqa: PTH100 - so that it cannot be taken for a Hub's name
+    raise InvalidReference(
+        f"a model reference is text or a path, not {type(given).__name__}",
+        hint="write org/name, pypi:package, ./directory or ./model.onnx",
+        reference=repr(given)[:100],
     )
 
 

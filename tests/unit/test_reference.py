@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpux.errors import InvalidReference, UnknownVariant
-from gpux.reference import VARIANTS, Reference, is_path, parse
+from gpux.errors import InvalidReference, InvalidSetting, UnknownVariant
+from gpux.reference import VARIANTS, Reference, default_variant, is_path, parse
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,36 @@ def test_relative_paths_become_absolute(tmp_path, monkeypatch):
     assert parse("./dir") == parse("file:dir") == Reference("file", str(tmp_path / "dir"))
     assert parse("~/m.onnx") == Reference("file", str(Path.home()), file="m.onnx")
     assert parse("..").name == str(tmp_path.parent)
+
+
+def test_a_path_means_a_place_on_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse(Path("org/name")) == Reference("file", str(tmp_path / "org" / "name"))
+    assert parse(Path("model.onnx")) == Reference("file", str(tmp_path), file="model.onnx")
+    assert parse(tmp_path) == parse(str(tmp_path))
+    assert parse(Path("~x")).name == str(tmp_path / "~x")  # Path says what it means
+    with pytest.raises(InvalidReference, match="has no revisions"):
+        parse(Path("org/name"), revision="main")
+
+
+@pytest.mark.parametrize("given", [5, None, b"org/name", ["org/name"], object()])
+def test_what_is_neither_text_nor_a_path(given):
+    with pytest.raises(InvalidReference, match="is text or a path, not") as caught:
+        parse(given)
+    assert "org/name" in caught.value.hint
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", None), ("fp16", "fp16"), ("Q4F16", "q4f16")])
+def test_the_default_variant(monkeypatch, value, expected):
+    monkeypatch.setenv("GPUX_VARIANT", value)
+    assert default_variant() == expected
+
+
+def test_a_default_variant_that_is_none(monkeypatch):
+    monkeypatch.setenv("GPUX_VARIANT", "nope")
+    with pytest.raises(InvalidSetting, match="`GPUX_VARIANT` is `nope`") as caught:
+        default_variant()
+    assert "fp32, fp16" in caught.value.hint
 
 
 @pytest.mark.parametrize(
