@@ -14,8 +14,8 @@ _FALSE = {"", "0", "false", "no", "off"}
 
 def home() -> Path:
     """The store's directory: ``GPUX_HOME``, else the platform's cache folder."""
-    if value := os.environ.get("GPUX_HOME"):
-        return Path(value).expanduser().absolute()
+    if value := _path("GPUX_HOME"):
+        return value.absolute()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gpux"
     if sys.platform == "darwin":
@@ -45,8 +45,7 @@ def threads() -> int | None:
 
 def exporter_python() -> Path | None:
     """The interpreter whose environment holds the conversion toolchain: ``GPUX_EXPORTER_PYTHON``."""
-    value = os.environ.get("GPUX_EXPORTER_PYTHON")
-    return Path(value).expanduser() if value else None
+    return _path("GPUX_EXPORTER_PYTHON")
 
 
 def worker_timeout() -> int:
@@ -77,6 +76,21 @@ def log_level() -> str:
             f"`GPUX_LOG` is `{value}`", hint="use one of debug, info, warning, error", variable="GPUX_LOG"
         )
     return value
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    if not value:
+        return None
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        user = value.partition("/")[0]
+        raise InvalidSetting(
+            f"`{name}` is `{value}`, and nobody's home directory is `{user}`",
+            hint=f"set {name} to a path that begins with /, or unset it",
+            variable=name,
+        ) from None
 
 
 def _flag(name: str) -> bool:
