@@ -93,7 +93,7 @@ def _look_in_cache(reference: Reference) -> Listing:
     if commit is None or not directory.is_dir():
         raise OfflineMiss(
             f"`{reference.base}` is not in the local cache, and offline was asked for",
-            hint=f"with a network: gpux pull {reference}",
+            hint=hub_errors.here(reference) or f"with a network: gpux pull {reference}",
             reference=str(reference.base),
         )
     listing = Listing(reference, commit, tuple(tree.walk(directory)), directory, reference.file)
@@ -221,4 +221,6 @@ def _translated(reference: Reference, token: str | None) -> Iterator[None]:
             reference.revision or "main"
         ):
             translated.hint = "a copy of an earlier pull is in the cache: add --offline to use it"
+        elif isinstance(translated, ModelNotFound | NetworkFailed):
+            translated.hint = hub_errors.here(reference) or translated.hint
         raise translated from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from gpux.errors import (
@@ -100,6 +101,15 @@ def translate(error: BaseException, reference: Reference, endpoint: str, *, auth
             reference=name,
         )
     return _by_status(error, reference, endpoint, authenticated=authenticated)
+
+
+def here(reference: Reference) -> str | None:
+    """The hint for a name of the Hub that is that of a file or folder here too, else ``None``."""
+    path = f"{reference.name}/{reference.file}" if reference.file else reference.name
+    if not Path(path).exists():
+        return None
+    variant = f":{reference.variant}" if reference.variant else ""
+    return f"did you mean ./{path}{variant}, which is here"
 
 
 def _by_status(

@@ -14,6 +14,7 @@ from gpux import sources
 from gpux.errors import (
     AccessDenied,
     ModelNotFound,
+    NetworkFailed,
     OfflineMiss,
     RemoteCodeRefused,
     RevisionNotFound,
@@ -425,3 +426,20 @@ def test_offline_a_damaged_copy_is_told_and_the_next_pull_mends_it(hub, name):
     assert caught.value.hint == "with a network: gpux pull org/name"
     assert pull("org/name") == snapshot
     assert pull("org/name", offline=True).files == snapshot.files
+
+
+def test_a_name_that_is_a_folder_here(hub, tmp_path, monkeypatch):
+    (tmp_path / "repos" / "tinyclf").mkdir(parents=True)
+    (tmp_path / "repos" / "tinyclf" / "model.onnx").touch()
+    monkeypatch.chdir(tmp_path)
+    for text in ("repos/tinyclf", "repos/tinyclf/model.onnx", "repos/tinyclf:fp16"):
+        with pytest.raises(ModelNotFound, match="no model `repos/tinyclf`") as caught:
+            pull(text)
+        assert caught.value.hint == f"did you mean ./{text}, which is here"
+    with pytest.raises(OfflineMiss) as caught:
+        pull("repos/tinyclf", offline=True)
+    assert "./repos/tinyclf" in caught.value.hint
+    hub.fail("/api/models/repos/tinyclf", status=429, headers={"Retry-After": "86400"})
+    with pytest.raises(NetworkFailed, match="limiting") as caught:
+        pull("repos/tinyclf")
+    assert "./repos/tinyclf" in caught.value.hint
