@@ -82,6 +82,7 @@ def choose(
         cores: Cores that this process may use.
 
     Raises:
+        InvalidSetting: The quality is none, or nobody runs so many threads.
         UnknownProvider: The named provider is not installed.
         UnknownVariant: The artifact lacks the named variant.
         ProviderUnavailable: The named provider does not work here; the message says why.
@@ -92,10 +93,7 @@ def choose(
         raise InvalidSetting(
             f"quality `{request.quality}` is none of exact, near, any", hint="use --quality near"
         )
-    if request.threads is not None and request.threads < 1:
-        raise InvalidSetting(
-            f"{request.threads} threads cannot run anything", hint="give --threads 1 or more"
-        )
+    threads = cores if request.threads is None else _threads(request.threads, max(4 * cores, 256))
     variants = [artifact.variant(request.variant)] if request.variant else list(artifact.manifest.variants)
     by_name = {probe.provider: probe for probe in probes}
     if named and named in by_name:
@@ -117,7 +115,21 @@ def choose(
         for n, v in accepted[1:]
     )
     reason = "named" if named else f"highest rank of the providers that work ({len(accepted)} fit)"
-    return Plan(name, variant.name, request.threads or cores, request.strict, reason, tuple(rejected))
+    return Plan(name, variant.name, threads, request.strict, reason, tuple(rejected))
+
+
+def _threads(given: object, most: int) -> int:
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    if isinstance(given, int) and whole and 1 <= given <= most:
+        return given
+    # An integer of thousands of digits has no text in Python.
+    many = f"{given} threads" if isinstance(given, int) and abs(given) < 1 << 63 else "so many threads"
+    raise InvalidSetting(
+        f"{many} cannot run anything here"
+        if whole
+        else f"threads are a whole number, not {type(given).__name__}",
+        hint=f"give --threads a number from 1 to {most}",
+    )
 
 
 def _refusal(

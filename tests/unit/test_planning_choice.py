@@ -133,8 +133,18 @@ def test_a_provider_that_was_not_probed(artifact):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("threads", [0, -1])
+@pytest.mark.parametrize(
+    "threads", [0, -1, 257, 100_000, pytest.param(1 << 20_000, id="huge"), True, 2.5, "2"]
+)
 def test_threads(artifact, threads):
-    with pytest.raises(InvalidSetting, match=f"{threads} threads"):
+    with pytest.raises(InvalidSetting, match="threads") as caught:
         decide(artifact, threads=threads)
+    assert caught.value.hint == "give --threads a number from 1 to 256"
+    assert len(caught.value.message) < 200
+
+
+def test_threads_that_are_taken(artifact):
     assert decide(artifact, threads=7).threads == 7
+    assert decide(artifact, threads=256).threads == 256
+    many = choose(artifact, PROVIDERS, WORK, Request(threads=400), cores=100)
+    assert many.threads == 400
