@@ -13,6 +13,7 @@ from gpux.errors import InvalidInput
 from gpux.head import Head
 from gpux.session import Session
 from gpux.tasks import layers, limits, pooling, sentence_modules, texts, tokens
+from gpux.tasks.fields import Fields
 from gpux.tasks.pipeline import Clock, Pipeline
 from gpux.tasks.text_graph import TextGraph
 from gpux.tensors import TensorSpec
@@ -45,22 +46,31 @@ class EmbeddingPipeline(Pipeline):
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
         self._output = _output(artifact, session)
-        self._lower = limits.sentence_settings(artifact).get("do_lower_case", False)
+        self._lower = bool(limits.sentence_settings(artifact).flag("do_lower_case"))
         self._graph = TextGraph(
             artifact, session, max_length=limits.sentence_limit(artifact), lower=self._lower
         )
-        self._settings = artifact.read_json("config_sentence_transformers.json")
+        self._settings = Fields(artifact, "config_sentence_transformers.json")
+        own = self._settings.table("prompts")
         # sentence-transformers knows these two for every model, empty where the model gives them no text.
-        self._prompts: dict[str, str] = {"query": "", "document": "", **(self._settings.get("prompts") or {})}
+        self._prompts = {"query": "", "document": "", **{name: own.text(name) or "" for name in own.data}}
+        self._default_prompt = self._prompts.get(self._settings.text("default_prompt_name") or "", "")
+        self._truncate_dim = self._settings.whole("truncate_dim", least=1)
         # A graph that ends in sentence vectors has the modules inside.
         ready = len(self._output.shape) == 2
         self._modules = sentence_modules.SentenceModules() if ready else sentence_modules.read(artifact)
+        takes = self._modules.takes
+        if takes is not None and takes != self._pooled_size():
+            raise layers.unsupported(artifact, f"layers for vectors of {takes}, not {self._pooled_size()}")
 
     @cached_property
     def dimension(self) -> int:
         """Size of an embedding before any truncation."""
         if self._modules.dimension is not None:
             return self._modules.dimension
+        return self._pooled_size()
+
+    def _pooled_size(self) -> int:
         hidden = self._output.shape[-1]
         if not isinstance(hidden, int):
             hidden = self.session_dimension()
@@ -184,18 +194,18 @@ class EmbeddingPipeline(Pipeline):
             return texts.checked(prompt, position=0)
         known = self._prompts
         if name is None:
-            return known.get(self._settings.get("default_prompt_name") or "") or ""
+            return self._default_prompt
         if name not in known:
             raise InvalidInput(
                 f"`{self.artifact.reference}` has no prompt `{name}`",
                 hint=f"its prompts are {', '.join(known)}",
                 prompt_name=name,
             )
-        return known[name] or ""
+        return known[name]
 
     def _keep(self, truncate_dim: int | None) -> int:
         if truncate_dim is None:
-            own = self._settings.get("truncate_dim")
+            own = self._truncate_dim
             return self.dimension if own is None else min(own, self.dimension)
         if (
             not isinstance(truncate_dim, int)
@@ -214,7 +224,7 @@ def _output(artifact: Artifact, session: Session) -> TensorSpec:
     """The output to embed with: token vectors by name, else sentence vectors, else the first of rank three."""
     named = {spec.name: spec for spec in session.outputs}
     for name in (*_TOKEN_OUTPUTS, _SENTENCE_OUTPUT):
-        if name in named:
+        if name in named and len(named[name].shape) in {2, 3}:
             return named[name]
     for spec in session.outputs:
         if len(spec.shape) == 3:

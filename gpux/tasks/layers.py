@@ -6,14 +6,16 @@ Source: https://github.com/huggingface/sentence-transformers/tree/v6.2.0/sentenc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from gpux.artifact import Artifact, corrupt
 from gpux.errors import UnsupportedModel
 from gpux.tasks import safetensors
+from gpux.tasks.fields import Fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,14 +25,23 @@ Layer: TypeAlias = Callable[["Floats"], "Floats"]
 """float32 [texts, dimensions] → float32 [texts, other dimensions]."""
 
 
-def read(artifact: Artifact, kind: str, path: str) -> tuple[Layer, int | None]:
-    """A layer of :data:`KINDS` from its directory, and the size of its vectors where it changes that.
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A layer with the sizes of the vectors that it takes and gives; ``None`` where any size will do."""
+
+    layer: Layer
+    takes: int | None = None
+    gives: int | None = None
+
+
+def read(artifact: Artifact, kind: str, path: str) -> Sized:
+    """A layer of :data:`KINDS` from its directory.
 
     Raises:
         UnsupportedModel: It asks for something that GPUX does not compute.
         CorruptArtifact: Its files cannot be read.
     """
-    return _READERS[kind](artifact, path, artifact.read_json(f"{path}/config.json"))
+    return _READERS[kind](artifact, path, Fields(artifact, f"{path}/config.json"))
 
 
 def unit(vectors: Floats) -> Floats:
@@ -51,32 +62,41 @@ def unsupported(artifact: Artifact, what: str) -> UnsupportedModel:
     )
 
 
-def _normalize(artifact: Artifact, _: str, config: Mapping[str, Any]) -> tuple[Layer, None]:
+def _normalize(artifact: Artifact, _: str, config: Fields) -> Sized:
     _only_sentences(artifact, "Normalize", config)
-    return unit, None
+    return Sized(unit)
 
 
-def _dense(artifact: Artifact, path: str, config: Mapping[str, Any]) -> tuple[Layer, int]:
+def _dense(artifact: Artifact, path: str, config: Fields) -> Sized:
     _only_sentences(artifact, "Dense", config)
-    name = config.get("activation_function", "torch.nn.modules.activation.Tanh")
+    name = config.text("activation_function") or "torch.nn.modules.activation.Tanh"
     activation = _ACTIVATIONS.get(name.rpartition(".")[2]) if name.startswith("torch.") else None
     if activation is None:
         raise unsupported(artifact, f"activation `{name}` in module `{path}`")
     tensors = _weights(artifact, path, ("linear.weight",))
     weight, bias = tensors["linear.weight"].T, tensors.get("linear.bias", np.float32(0))
     residual = tensors["residual.weight"].T if "residual.weight" in tensors else None
+    if weight.ndim != 2 or bias.shape not in {(), weight.shape[1:]}:
+        raise corrupt(artifact, f"`{path}/model.safetensors` has a weight and a bias that do not fit")
+    takes, gives = weight.shape
+    residually = config.flag("use_residual")
+    if residually and (takes != gives if residual is None else residual.shape != weight.shape):
+        raise corrupt(artifact, f"`{path}/model.safetensors` has a residual weight that does not fit")
 
     def layer(vectors: Floats) -> Floats:
         projected: Floats = activation(vectors @ weight + bias)
-        if not config.get("use_residual"):
+        if not residually:
             return projected
         return projected + (vectors if residual is None else vectors @ residual)
 
-    return layer, weight.shape[1]
+    return Sized(layer, takes, gives)
 
 
-def _layer_norm(artifact: Artifact, path: str, _: Mapping[str, Any]) -> tuple[Layer, None]:
+def _layer_norm(artifact: Artifact, path: str, _: Fields) -> Sized:
     tensors = _weights(artifact, path, ("norm.weight", "norm.bias"))
+    shape = tensors["norm.weight"].shape
+    if len(shape) != 1 or tensors["norm.bias"].shape != shape:
+        raise corrupt(artifact, f"`{path}/model.safetensors` has a weight and a bias that do not fit")
 
     def layer(vectors: Floats) -> Floats:
         centred = vectors - vectors.mean(axis=-1, keepdims=True)
@@ -84,7 +104,7 @@ def _layer_norm(artifact: Artifact, path: str, _: Mapping[str, Any]) -> tuple[La
         scaled: Floats = centred / scale * tensors["norm.weight"] + tensors["norm.bias"]
         return scaled
 
-    return layer, None
+    return Sized(layer, shape[0], shape[0])
 
 
 def _weights(artifact: Artifact, path: str, names: tuple[str, ...]) -> dict[str, Floats]:
@@ -101,10 +121,10 @@ def _weights(artifact: Artifact, path: str, names: tuple[str, ...]) -> dict[str,
     return tensors
 
 
-def _only_sentences(artifact: Artifact, kind: str, config: Mapping[str, Any]) -> None:
+def _only_sentences(artifact: Artifact, kind: str, config: Fields) -> None:
     for key in ("module_input_name", "module_output_name"):
-        if config.get(key) not in {None, "sentence_embedding"}:
-            raise unsupported(artifact, f"a {kind} module that works on `{config[key]}`")
+        if (name := config.text(key)) not in {None, "sentence_embedding"}:
+            raise unsupported(artifact, f"a {kind} module that works on `{name}`")
 
 
 def _gelu(x: Floats) -> Floats:
@@ -126,7 +146,7 @@ _ACTIVATIONS: dict[str, Layer] = {
     "Sigmoid": _sigmoid,
     "SiLU": lambda x: x * _sigmoid(x),
 }
-_READERS: dict[str, Callable[[Artifact, str, Mapping[str, Any]], tuple[Layer, int | None]]] = {
+_READERS: dict[str, Callable[[Artifact, str, Fields], Sized]] = {
     "Normalize": _normalize,
     "Dense": _dense,
     "LayerNorm": _layer_norm,

@@ -25,11 +25,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     length = int.from_bytes(data[:8], "little")
     if not 0 < length <= len(data) - 8:
         raise ValueError("header longer than the file")
-    header = json.loads(data[8 : 8 + length])
     body = memoryview(data)[8 + length :]
     try:
+        header = json.loads(data[8 : 8 + length])
         return {name: _tensor(body, spec) for name, spec in header.items() if name != "__metadata__"}
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:
         raise ValueError(f"header is no table of tensors: {error}") from error
 
 

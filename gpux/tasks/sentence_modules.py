@@ -11,6 +11,7 @@ from typing import Any
 
 from gpux.artifact import Artifact
 from gpux.tasks import layers, pooling
+from gpux.tasks.fields import Fields, modules
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class SentenceModules:
         modes: Pooling modes, joined in this order.
         include_prompt: Whether the prompt's tokens count in the pooling.
         steps: Module name and function, in order.
+        takes: Size of the pooled vectors that the layers take, where it matters to them.
         dimension: Size of the vectors where a layer changes it, else ``None``.
     """
 
     modes: tuple[str, ...] = ("mean",)
     include_prompt: bool = True
     steps: tuple[tuple[str, layers.Layer], ...] = ()
+    takes: int | None = None
     dimension: int | None = None
 
     @property
@@ -42,36 +45,45 @@ def read(artifact: Artifact) -> SentenceModules:
         UnsupportedModel: A module, a pooling mode or an activation that GPUX does not compute.
         CorruptArtifact: A module's files cannot be read.
     """
-    listed = artifact.read_json("modules.json").get("items")
+    listed = modules(artifact)
     if listed is None:
-        config = artifact.read_json("config.json")
-        architecture = (config.get("architectures") or [""])[0]
-        causal = architecture.endswith("ForCausalLM") and config.get("is_causal", True)
+        architecture = artifact.manifest.architecture or ""
+        causal = (
+            architecture.endswith("ForCausalLM")
+            and Fields(artifact, "config.json").flag("is_causal") is not False
+        )
         return SentenceModules(modes=("lasttoken",) if causal else ("mean",))
     modes: tuple[str, ...] | None = None
-    include_prompt, dimension = True, None
+    include_prompt = True
+    takes: int | None = None
+    size: int | None = None
     steps: list[tuple[str, layers.Layer]] = []
-    for module in listed[1:]:
-        kind, path = _kind(artifact, module), module.get("path", "").strip("/")
+    for name, path in listed[1:]:
+        kind = _kind(artifact, name)
         if kind == "Pooling" and modes is None and not steps:
-            config = artifact.read_json(f"{path}/config.json")
-            modes = _modes(artifact, config)
-            include_prompt = config.get("include_prompt", True)
+            config = Fields(artifact, f"{path}/config.json")
+            modes = _modes(artifact, config.data)
+            include_prompt = config.flag("include_prompt") is not False
         elif kind in layers.KINDS:
-            layer, size = layers.read(artifact, kind, path)
-            steps.append((kind, layer))
-            dimension = size or dimension
+            layer = layers.read(artifact, kind, path)
+            if size is not None and layer.takes not in {None, size}:
+                raise layers.unsupported(
+                    artifact, f"a module `{path}` for vectors of {layer.takes}, not {size}"
+                )
+            steps.append((kind, layer.layer))
+            takes = layer.takes if size is None and takes is None else takes
+            size = layer.gives or size
         elif kind != "Dropout":  # which does nothing outside training
-            raise layers.unsupported(artifact, f"module `{module.get('type')}` in this place")
+            raise layers.unsupported(artifact, f"module `{name}` in this place")
     if modes is None:
         raise layers.unsupported(artifact, "a model without a Pooling module")
-    return SentenceModules(modes, include_prompt, tuple(steps), dimension)
+    return SentenceModules(modes, include_prompt, tuple(steps), takes, size)
 
 
-def _kind(artifact: Artifact, module: Mapping[str, Any]) -> str:
-    package, _, kind = str(module.get("type")).rpartition(".")
+def _kind(artifact: Artifact, name: str) -> str:
+    package, _, kind = name.rpartition(".")
     if package.partition(".")[0] != "sentence_transformers":
-        raise layers.unsupported(artifact, f"module `{module.get('type')}`, which is code of its own")
+        raise layers.unsupported(artifact, f"module `{name}`, which is code of its own")
     return kind
 
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
+from gpux.session import Session
 from gpux.tasks import layers, texts
 from gpux.tasks.embedding import EmbeddingPipeline
 from gpux.tasks.pipeline import Clock, Table
@@ -20,6 +22,10 @@ class TaskPipeline(EmbeddingPipeline):
     """A text gives its embedding; ``{"source_sentence", "sentences"}``, the item of the Hub's API, gives similarities."""
 
     parameters: ClassVar[tuple[str, ...]] = ("prompt_name", "prompt", "normalize", "truncate_dim")
+
+    def __init__(self, artifact: Artifact, session: Session) -> None:
+        super().__init__(artifact, session)
+        self._similarity = self._settings.text("similarity_fn_name", among=_SIMILARITIES) or "cosine"
 
     def answer(self, items: Sequence[Any], clock: Clock, /, **parameters: Any) -> list[Any]:
         """One answer per item.
@@ -47,9 +53,7 @@ class TaskPipeline(EmbeddingPipeline):
                 flat.append(texts.checked(item, position=position))
                 counts.append(None)
         vectors = self.embed(flat, clock, **parameters)
-        similarity = _SIMILARITIES.get(
-            self._settings.get("similarity_fn_name") or "", _SIMILARITIES["cosine"]
-        )
+        similarity = _SIMILARITIES[self._similarity]
         answers: list[Any] = []
         start = 0
         for count in counts:

@@ -15,7 +15,8 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import limits, texts, tokens
+from gpux.tasks import layers, limits, texts, tokens
+from gpux.tasks.fields import Fields
 from gpux.tasks.pipeline import Clock, Pipeline, Table
 from gpux.tasks.text_graph import TextGraph
 
@@ -46,11 +47,15 @@ class TaskPipeline(Pipeline):
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
-        config = artifact.read_json("config.json")
-        names = [spec.name for spec in session.outputs]
-        self._output = "logits" if "logits" in names else names[0]
-        self._labels = {int(index): str(label) for index, label in (config.get("id2label") or {}).items()}
-        self._problem = config.get("problem_type")
+        config = Fields(artifact, "config.json")
+        outputs = {spec.name: spec for spec in session.outputs}
+        self._output = "logits" if "logits" in outputs else next(iter(outputs))
+        if len(outputs[self._output].shape) != 2:
+            raise layers.unsupported(
+                artifact, f"an output `{self._output}` that is no row of scores for each text"
+            )
+        self._labels = _labels(config)
+        self._problem = config.text("problem_type")
         self._graph = TextGraph(artifact, session, max_length=limits.tokenizer_limit(artifact))
 
     def answer(
@@ -157,6 +162,13 @@ class TaskPipeline(Pipeline):
     def _ranked(self, scores: np.ndarray) -> list[dict[str, Any]]:
         order = np.argsort(-scores, kind="stable").tolist()
         return [{"label": self._label(index), "score": scores[index].item()} for index in order]
+
+
+def _labels(config: Fields) -> dict[int, str]:
+    try:
+        return {int(index): str(label) for index, label in config.table("id2label").data.items()}
+    except ValueError as error:
+        raise config.refused("id2label", "a table of numbers and labels") from error
 
 
 def _top_k(top_k: Any) -> int | None:

@@ -58,14 +58,17 @@ class TextGraph:
         self._session = session
         self._dtypes = {spec.name: np.dtype(spec.dtype) for spec in session.inputs if spec.name in _INPUTS}
         foreign = [spec.name for spec in session.inputs if spec.name not in _INPUTS]
-        ids = next((spec.shape for spec in session.inputs if spec.name == "input_ids"), None)
-        if foreign or ids is None:
+        shapeless = [spec.name for spec in session.inputs if len(spec.shape) != 2]
+        if foreign or shapeless or "input_ids" not in self._dtypes:
             what = f"takes `{foreign[0]}`, which is not made from text" if foreign else "takes no `input_ids`"
+            if shapeless and not foreign:
+                what = f"does not say that `{shapeless[0]}` has an axis of texts and one of tokens"
             raise UnsupportedModel(
                 f"the graph of `{artifact.reference}` {what}",
                 hint="feed it tensors: model.session.run({...})",
                 reference=artifact.reference,
             )
+        ids = next(spec.shape for spec in session.inputs if spec.name == "input_ids")
         # A graph exported with fixed sizes takes no others: fill up to them.
         self._fixed_rows, self._fixed_width = (size if isinstance(size, int) else None for size in ids)
         if self._fixed_width is not None:

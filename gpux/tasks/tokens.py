@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpux.artifact import Artifact, corrupt
-from gpux.errors import GpuxError
+from gpux.errors import GpuxError, UnsupportedModel
+from gpux.tasks.fields import MOST, Fields
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Text = str | tuple[str, str]
 """One text, or a pair that the tokenizer joins with its separators."""
+
+
+_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Tokenizer:
 
     Raises:
         CorruptArtifact: ``tokenizer.json`` is missing or cannot be used.
+        UnsupportedModel: A setting of another file is of the wrong type, or ``max_length`` leaves no room.
     """
 
     def __init__(self, artifact: Artifact, *, max_length: int | None, lower: bool = False) -> None:
@@ -76,12 +81,15 @@ class Tokenizer:
 
     def _configure(self, *, lower: bool) -> None:
         backend = self._backend
-        settings = self._artifact.read_json("tokenizer_config.json")
+        settings = Fields(self._artifact, "tokenizer_config.json")
         self.padding = _padding(self._artifact, backend, settings)
-        side = settings.get("truncation_side") or (backend.truncation or {}).get("direction", "right")
+        side = settings.text("truncation_side", among=_SIDES) or (backend.truncation or {}).get(
+            "direction", "right"
+        )
         backend.no_padding()
         backend.no_truncation()
         if self.max_length is not None:
+            _check_room(self._artifact, backend, self.max_length)
             backend.enable_truncation(self.max_length, strategy="longest_first", direction=side)
         _normalize_as_bert(backend, settings)
         if lower:
@@ -122,32 +130,47 @@ def _unusable(artifact: Artifact, error: BaseException) -> BaseException:
     return corrupt(artifact, f"`tokenizer.json` cannot be used ({first[:200]})")
 
 
-def _padding(artifact: Artifact, backend: Backend, settings: dict[str, Any]) -> Padding:
+def _check_room(artifact: Artifact, backend: Backend, limit: int) -> None:
+    special = backend.num_special_tokens_to_add(is_pair=False)
+    if limit < special:  # tokenizers then truncates nothing at all, without a word
+        raise UnsupportedModel(
+            f"`{artifact.reference}` takes {limit} tokens, fewer than the {special} special ones of every text",
+            hint="mend `max_seq_length` or `model_max_length` at its source; model.session.run({...}) still runs",
+            reference=artifact.reference,
+        )
+
+
+def _padding(artifact: Artifact, backend: Backend, settings: Fields) -> Padding:
     saved = backend.padding or {}
-    token = settings.get("pad_token") or artifact.read_json("special_tokens_map.json").get("pad_token")
-    if isinstance(token, dict):
-        token = token.get("content")
-    known = backend.token_to_id(token) if isinstance(token, str) else None
+    token = _pad_token(settings) or _pad_token(Fields(artifact, "special_tokens_map.json"))
+    known = backend.token_to_id(token) if token else None
     if known is None:
-        known = saved.get("pad_id", artifact.read_json("config.json").get("pad_token_id"))
-    side = settings.get("padding_side") or saved.get("direction", "right")
-    type_id = settings.get("pad_token_type_id", saved.get("pad_type_id", 0))
-    return Padding(token=known if isinstance(known, int) else 0, type=type_id, left=side == "left")
+        known = saved.get("pad_id", Fields(artifact, "config.json").whole("pad_token_id", least=-1))
+    side = settings.text("padding_side", among=_SIDES) or saved.get("direction", "right")
+    kind = settings.whole("pad_token_type_id")
+    kind = saved.get("pad_type_id", 0) if kind is None else kind
+    # A causal model's configuration may say -1 for none; padding is masked, so any token does.
+    return Padding(token=max(known or 0, 0) % MOST, type=kind % MOST, left=side == "left")
 
 
-def _normalize_as_bert(backend: Backend, settings: dict[str, Any]) -> None:
+def _pad_token(settings: Fields) -> str | None:
+    nested = isinstance(settings.data.get("pad_token"), dict)
+    return settings.table("pad_token").text("content") if nested else settings.text("pad_token")
+
+
+def _normalize_as_bert(backend: Backend, settings: Fields) -> None:
     """Let ``tokenizer_config.json`` win over the saved normalizer, as transformers' BERT tokenizers do."""
     from tokenizers.normalizers import BertNormalizer
 
-    if settings.get("tokenizer_class") in {"PreTrainedTokenizerFast", "TokenizersBackend"}:
+    if settings.text("tokenizer_class") in {"PreTrainedTokenizerFast", "TokenizersBackend"}:
         return
+    lower, chinese = settings.flag("do_lower_case"), settings.flag("tokenize_chinese_chars")
+    accents = settings.flag("strip_accents")
     normalizer = backend.normalizer
     if isinstance(normalizer, BertNormalizer):
-        normalizer.lowercase = settings.get("do_lower_case", normalizer.lowercase)
-        normalizer.strip_accents = settings.get("strip_accents", normalizer.strip_accents)
-        normalizer.handle_chinese_chars = settings.get(
-            "tokenize_chinese_chars", normalizer.handle_chinese_chars
-        )
+        normalizer.lowercase = normalizer.lowercase if lower is None else lower
+        normalizer.strip_accents = accents if "strip_accents" in settings else normalizer.strip_accents
+        normalizer.handle_chinese_chars = normalizer.handle_chinese_chars if chinese is None else chinese
 
 
 def _lower(backend: Backend) -> None:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
+import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
-from gpux.errors import UnsafePath
+from gpux import tasks
+from gpux.artifact import Artifact, File, Manifest, Source
+from gpux.errors import CorruptArtifact, UnsafePath, UnsupportedModel
+from gpux.planning import Plan
+from gpux.provider import Placement
 from gpux.reference import parse
 from gpux.registry import assembly
+from gpux.session import Session
 from gpux.sources.snapshot import Snapshot, SourceFile
+from gpux.tensors import TensorSpec
+
+TOKENIZER = {
+    "version": "1.0", "truncation": None, "padding": None, "normalizer": None, "decoder": None,
+    "added_tokens": [
+        {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        for i, token in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]"))
+    ],
+    "pre_tokenizer": {"type": "Whitespace"},
+    "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+    "model": {"type": "WordLevel", "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "b": 5}, "unk_token": "[UNK]"},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -55,3 +75,185 @@ def test_a_list_of_modules_that_is_none_copies_nothing(assembled, modules):
 def test_a_module_outside_the_model_is_unsafe(assembled):
     with pytest.raises(UnsafePath):
         assembled([{"path": "../.."}])
+
+
+SENTENCES = "sentence-similarity"
+CLASSES = "text-classification"
+BERT = {"model_type": "bert", "max_position_embeddings": 512}
+ROBERTA = {"model_type": "roberta", "max_position_embeddings": 514}
+MODULE = "sentence_transformers.models"
+MODULES = [{"path": "", "type": f"{MODULE}.Transformer"}, {"path": "1_Pooling", "type": f"{MODULE}.Pooling"}]
+POOLING = {"modules.json": MODULES, "1_Pooling/config.json": {"pooling_mode": "mean"}}
+TENSOR = {"dtype": "F32", "shape": [2, 8], "data_offsets": [0, 64]}
+
+
+def tokenizer(**changed):
+    return {"tokenizer_config.json": changed}
+
+
+def prompts(**changed):
+    return {"config_sentence_transformers.json": changed}
+
+
+def sentences(**changed):
+    return {"sentence_bert_config.json": changed}
+
+
+def config(**changed):
+    return {"config.json": changed}
+
+
+def dense(header=None, **settings):
+    text = (
+        json.dumps({"linear.weight": TENSOR} if header is None else header)
+        if not isinstance(header, str)
+        else header
+    )
+    weights = len(text).to_bytes(8, "little") + text.encode() + bytes(64)
+    modules = [*MODULES, {"path": "2_Dense", "type": f"{MODULE}.Dense"}]
+    return {
+        **POOLING,
+        "modules.json": modules,
+        "2_Dense/config.json": settings,
+        "2_Dense/model.safetensors": weights,
+    }
+
+
+HOSTILE = [
+    *[(SENTENCES, {"modules.json": content}) for content in (["a", "b"], {"a": 1}, {}, [MODULES[0], {"path": 5}], [MODULES[0], {}])],
+    *[(SENTENCES, {**POOLING, "1_Pooling/config.json": content})
+      for content in ({"pooling_mode": 5}, {"pooling_mode": [["x"]]}, [1], {}, {"pooling_mode": "mean", "include_prompt": "no"})],
+    *[(SENTENCES, sentences(**{name: value}))
+      for name in ("processor_kwargs", "tokenizer_args") for value in (["x"], "x", {"model_max_length": "x"})],
+    *[(SENTENCES, sentences(max_seq_length=value)) for value in (0.5, 0, -1, 1.5, True, "x", [], float("nan"), 1)],
+    (SENTENCES, sentences(do_lower_case="yes")),
+    (SENTENCES, {"sentence_bert_config.json": [1]}),
+    *[(task, tokenizer(**{name: value}))
+      for task in (SENTENCES, CLASSES)
+      for name, value in (
+          ("truncation_side", 5), ("truncation_side", "up"), ("padding_side", []), ("tokenizer_class", []),
+          ("do_lower_case", "yes"), ("strip_accents", 1), ("tokenize_chinese_chars", "x"), ("pad_token", {"content": []}),
+          ("pad_token", 5), ("pad_token_type_id", "x"), ("pad_token_type_id", 10**30), ("pad_token_type_id", -1),
+          ("model_max_length", "x"), ("model_max_length", 0), ("model_max_length", 1),
+      )],
+    (CLASSES, {"tokenizer_config.json": [1]}),
+    (CLASSES, {"special_tokens_map.json": [1]}),
+    (CLASSES, {"special_tokens_map.json": {"pad_token": ["x"]}}),
+    *[(SENTENCES, prompts(**{name: value}))
+      for name, value in (
+          ("prompts", [1]), ("prompts", {"a": 5}), ("prompts", {"a": "\ud800"}), ("default_prompt_name", []),
+          ("truncate_dim", -5), ("truncate_dim", 0), ("truncate_dim", "x"), ("truncate_dim", 10**30),
+          ("similarity_fn_name", []), ("similarity_fn_name", "sum"),
+      )],
+    *[(task, config(**content))
+      for task in (SENTENCES, CLASSES)
+      for content in (
+          {**BERT, "text_config": "x"}, {**BERT, "model_type": ["x"]}, {**ROBERTA, "pad_token_id": "x"},
+          {**ROBERTA, "pad_token_id": float("nan")}, {**ROBERTA, "pad_token_id": 10**400},
+      )],
+    *[(CLASSES, config(**BERT, id2label=value)) for value in (["a"], {"x": "y"}, "x")],
+    (CLASSES, config(**BERT, problem_type=[])),
+    (SENTENCES, dense(activation_function=5)),
+    (SENTENCES, dense(use_residual="yes")),
+    (SENTENCES, dense(module_input_name=[])),
+    (SENTENCES, dense("[" * 10**5)),
+    (SENTENCES, dense({"linear.weight": {**TENSOR, "shape": [16]}})),
+    (SENTENCES, dense({"linear.weight": {**TENSOR, "shape": [4, 4]}})),
+    (SENTENCES, dense({"linear.weight": {**TENSOR, "shape": [10**30, 0]}})),
+    (SENTENCES, dense({"linear.weight": TENSOR}, use_residual=True)),
+]  # fmt: skip
+
+
+class Zeros:
+    """A runtime that answers zeros: what is tested is refused before anything runs."""
+
+    def __init__(self, task, inputs):
+        shape = ("batch", "sequence", 8) if task == SENTENCES else ("batch", 3)
+        self.name = "last_hidden_state" if task == SENTENCES else "logits"
+        self.inputs = tuple(TensorSpec(name, "int64", shape) for name, shape in inputs.items())
+        self.outputs = (TensorSpec(self.name, "float32", shape),)
+
+    def run(self, feeds, outputs=None, /):
+        rows, width = feeds["input_ids"].shape
+        return {self.name: np.zeros((rows, width, 8) if len(self.outputs[0].shape) == 3 else (rows, 3), "f4")}
+
+    def placement(self):
+        return Placement("cpu", "a device", "fp32", {"Zeros": 1}, 1.0)
+
+    def close(self):
+        """Nothing is open."""
+
+
+INPUTS = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ("batch", "sequence"))
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A task over zeros and the given files."""
+
+    def make(task, files, inputs=INPUTS):
+        listed = []
+        for path, content in {"tokenizer.json": TOKENIZER, "config.json": BERT, **files}.items():
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(data)
+            listed.append(File(path, len(data), hashlib.sha256(data).hexdigest()))
+        source = Source("file:/model", "sha256:0", None, None, None)
+        manifest = Manifest(1, "0", source, task, None, None, (), (), tuple(listed))
+        session = Session(Zeros(task, inputs), Plan("cpu", "fp32", 1, strict=False, reason=""))
+        return tasks.find(task)(Artifact(tmp_path, "0" * 64, manifest), session)
+
+    return make
+
+
+@pytest.mark.parametrize(("task", "files"), HOSTILE, ids=lambda value: str(value)[:90])
+def test_what_is_no_setting_is_refused_when_the_model_is_opened(opened, task, files):
+    with pytest.raises((UnsupportedModel, CorruptArtifact)) as caught:
+        opened(task, files)
+    assert caught.value.hint
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize("task", [SENTENCES, CLASSES])
+@pytest.mark.parametrize("shape", [(), ("batch",), ("batch", 1, "sequence")])
+def test_inputs_without_two_axes_are_refused(opened, task, shape):
+    with pytest.raises(UnsupportedModel, match="`attention_mask`") as caught:
+        opened(task, {}, {**INPUTS, "attention_mask": shape})
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        POOLING,
+        dense(activation_function=None),
+        sentences(max_seq_length=2, processor_kwargs=None),
+        sentences(max_seq_length=128.0),
+        tokenizer(
+            model_max_length=1e30, strip_accents=None, pad_token={"content": "[PAD]"}, padding_side="left"
+        ),
+        prompts(
+            prompts={"a": None, "b": "x"},
+            default_prompt_name="b",
+            truncate_dim=None,
+            similarity_fn_name="dot",
+        ),
+        config(**ROBERTA, pad_token_id=None, text_config=None),
+    ],
+    ids=lambda value: str(value)[:90],
+)
+def test_settings_that_models_have_are_taken(opened, files):
+    assert len(opened(SENTENCES, files).encode(["a", "b a"])) == 2
+
+
+@pytest.mark.parametrize("limit", [2, 3, 5])
+def test_a_short_limit_cuts_as_sentence_transformers_does(opened, tmp_path, limit):
+    pipeline = opened(
+        SENTENCES, {**sentences(max_seq_length=limit), **tokenizer(tokenizer_class="TokenizersBackend")}
+    )
+    theirs = AutoTokenizer.from_pretrained(
+        tmp_path, model_max_length=limit
+    )  # all that sentence-transformers does
+    expected = theirs(["a b a b"], truncation="longest_first", max_length=limit)["input_ids"]
+    assert [encoding.ids for encoding in pipeline._graph.tokenizer(["a b a b"])] == expected
