@@ -16,18 +16,40 @@ _SUFFIXES = (".dist-info", ".egg-info")
 
 
 def entry_points(group: str) -> list[tuple[str, str]]:
-    """Name and value (``module:attribute``) of each entry point of a group; of two copies of a distribution, the first."""
-    folders = [folder or os.curdir for folder in sys.path]
+    """Name and value (``module:attribute``) of each entry point of a group; of two copies of a distribution, the first.
+
+    The current folder is left out where only the interpreter put it on the path (``python -m gpux``, ``python -c``): a
+    model's folder must not bring code of its own by lying under the user's feet.
+    """
+    folders = _folders()
+    found: dict[str, list[tuple[str, str]]] = {}
     if any(Path(folder).is_file() for folder in folders):  # a zip on the path: its metadata needs an importer
         from importlib import metadata
 
-        return sorted({(point.name, point.value) for point in metadata.entry_points(group=group)})
-    found: dict[str, list[tuple[str, str]]] = {}
+        for one in metadata.distributions(path=folders):
+            points = [(point.name, point.value) for point in one.entry_points if point.group == group]
+            name = one.metadata.get("Name", "")
+            found.setdefault(_normal(name), points)
+        return sorted({point for points in found.values() for point in points})
     for folder in folders:
         for name, path in _distributions(folder):
             if name not in found:
                 found[name] = _read(path, group)
     return sorted({point for points in found.values() for point in points})
+
+
+def _folders() -> list[str]:
+    # What PYTHONPATH and .pth files name stands behind the interpreter's own first entry, as an absolute path.
+    first = sys.path[:1]
+    try:
+        own = not sys.flags.safe_path and first != [""] and bool(first) and Path(first[0]).samefile(os.curdir)
+    except OSError:
+        own = False
+    return [folder for folder in sys.path[1 if own else 0 :] if folder]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _distributions(folder: str) -> Iterator[tuple[str, str]]:
@@ -37,15 +59,14 @@ def _distributions(folder: str) -> Iterator[tuple[str, str]]:
         return
     for name in names:
         if name.endswith(_SUFFIXES):
-            project = re.sub(r"[-_.]+", "-", name.rpartition(".")[0].split("-")[0]).lower()
-            yield project, f"{folder}/{name}/entry_points.txt"
+            yield _normal(name.rpartition(".")[0].split("-")[0]), f"{folder}/{name}/entry_points.txt"
 
 
 def _read(path: str, group: str) -> list[tuple[str, str]]:
     try:
         with open(path, encoding="utf-8") as stream:  # noqa: PTH123 - as above
             text = stream.read()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return []
     if f"[{group}]" not in text:
         return []

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -109,11 +110,12 @@ def install(folder, name, *, line, code=PLUG_IN):
     (folder / f"{module}.py").write_text(code)
 
 
-def python(folder, code, *arguments):
+def python(folder, code, *arguments, cwd=None, how=("-c",)):
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, *how, code, *map(str, arguments)],
         env=environment,
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
@@ -163,3 +165,28 @@ def test_a_broken_plug_in_is_named_with_what_to_do(tmp_path, line, code, message
     assert kind == "ProviderError"
     assert message in text
     assert "install" in hint or "contract" in hint
+
+
+@pytest.mark.parametrize("how", ["-c", "-m"])
+@pytest.mark.parametrize("archive", [True, False], ids=["a zip on the path", "folders only"])
+def test_the_current_folder_brings_no_plug_in_unless_somebody_put_it_on_the_path(tmp_path, how, archive):
+    site, work = tmp_path / "site", tmp_path / "work"
+    site.mkdir()
+    code = "from pathlib import Path; Path(__file__).with_suffix('.ran').touch(); raise ImportError"
+    install(work, "evil", line="evil = evil:provider", code=code)
+    (site / "discovers.py").write_text(DISCOVER)
+    given = DISCOVER if how == "-c" else "discovers"
+    zipped = tmp_path / "some.zip"
+    with zipfile.ZipFile(zipped, "w") as file:
+        file.writestr("a.py", "")
+    path = f"{site}{os.pathsep}{zipped}" if archive else site
+    assert python(path, given, cwd=work, how=(how,))[0] == "found"
+    assert not (work / "evil.ran").exists()
+    python(f"{path}{os.pathsep}{work}", given, cwd=work, how=(how,))
+    assert (work / "evil.ran").exists()
+
+
+def test_entry_points_that_are_no_text_are_passed_over(tmp_path):
+    install(tmp_path, "gpux-numpy", line="numpy = gpux_numpy:provider")
+    (tmp_path / "gpux_numpy-1.0.dist-info" / "entry_points.txt").write_bytes(b"\xff\xfe")
+    assert "cpu" in python(tmp_path, DISCOVER)[1]
