@@ -182,7 +182,7 @@ class EmbeddingPipeline(Pipeline):
     def _pool(self, outputs: np.ndarray, spans: Sequence[tuple[int, int]], skip: int) -> np.ndarray:
         outputs = outputs.astype(np.float32, copy=False)
         if outputs.ndim == 2:
-            return outputs[: len(spans)]
+            return outputs
         modes = self._modules.modes
         pooled = [
             pooling.pool(outputs[i, start:stop], modes, skip=skip) for i, (start, stop) in enumerate(spans)

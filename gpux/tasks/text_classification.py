@@ -88,7 +88,7 @@ class TaskPipeline(Pipeline):
         apply = self._apply(function_to_apply)
         answers: list[Any] = [None] * len(checked)
         for batch in self._graph.run(checked, clock, [self._output], truncate=truncation):
-            scores = apply(batch.outputs[self._output][: len(batch.rows)].astype(np.float32, copy=False))
+            scores = apply(batch.outputs[self._output].astype(np.float32, copy=False))
             for position, row in zip(batch.rows, scores, strict=True):
                 answers[position] = self._best(row) if top_k == BEST else self._ranked(row)[:keep]
         return answers

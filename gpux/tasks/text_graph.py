@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WINDOW = 2048
 """Texts that are tokenised and sorted together; what bounds memory however long the list is."""
 
-_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
+_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,6 @@ class TextGraph:
                 hint="feed it tensors: model.session.run({...})",
                 reference=artifact.reference,
             )
-        ids = next(spec.shape for spec in session.inputs if spec.name == "input_ids")
-        # A graph exported with fixed sizes takes no others: fill up to them.
-        self._fixed_rows, self._fixed_width = (size if isinstance(size, int) else None for size in ids)
-        if self._fixed_width is not None:
-            max_length = min(max_length or self._fixed_width, self._fixed_width)
         self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower)
 
     def run(
@@ -91,13 +86,8 @@ class TextGraph:
             if not truncate:
                 self._refuse_cut(encodings, first)
             lengths = [len(encoding) for encoding in encodings]
-            width = self._fixed_width
-            for members in batching.cut(
-                [width] * len(lengths) if width else lengths, rows=self._fixed_rows or batching.ROWS
-            ):
-                feeds, spans = self._pad(
-                    [encodings[i] for i in members], width or max(lengths[i] for i in members)
-                )
+            for members in batching.cut(lengths):
+                feeds, spans = self._pad([encodings[i] for i in members])
                 clock.lap("preprocess")
                 answer = self._session.run(feeds, outputs)
                 clock.lap("infer")
@@ -113,17 +103,15 @@ class TextGraph:
                     position=position,
                 )
 
-    def _pad(
-        self, encodings: Sequence[Encoding], width: int
-    ) -> tuple[dict[str, np.ndarray], list[tuple[int, int]]]:
-        if len(encodings) == 1 and self._fixed_rows is None and len(encodings[0]) == width:
+    def _pad(self, encodings: Sequence[Encoding]) -> tuple[dict[str, np.ndarray], list[tuple[int, int]]]:
+        # A tokenizer without special tokens makes nothing of an empty text.
+        width = max(1, *map(len, encodings))
+        if len(encodings) == 1 and len(encodings[0]) == width:
             return self._alone(encodings[0], width)
         padding = self.tokenizer.padding
-        width = max(width, 1)  # a tokenizer without special tokens makes nothing of an empty text
-        shape = (self._fixed_rows or len(encodings), width)
+        shape = (len(encodings), width)
         feeds = {name: np.zeros(shape, dtype) for name, dtype in self._dtypes.items()}
-        ids, mask = feeds["input_ids"], feeds.get("attention_mask")
-        types, positions = feeds.get("token_type_ids"), feeds.get("position_ids")
+        ids, mask, types = feeds["input_ids"], feeds.get("attention_mask"), feeds.get("token_type_ids")
         if padding.token:
             ids.fill(padding.token)
         if types is not None and padding.type:
@@ -138,8 +126,6 @@ class TextGraph:
                 mask[row, start:stop] = 1
             if types is not None:
                 types[row, start:stop] = encoding.type_ids
-            if positions is not None:
-                positions[row, start:stop] = np.arange(length)
             spans.append((start, stop))
         return feeds, spans
 
@@ -151,8 +137,6 @@ class TextGraph:
                 feeds[name] = np.array((encoding.ids,), dtype)
             elif name == "attention_mask":
                 feeds[name] = np.ones((1, width), dtype)
-            elif name == "token_type_ids":
-                feeds[name] = np.array((encoding.type_ids,), dtype)
             else:
-                feeds[name] = np.arange(width, dtype=dtype)[None]
+                feeds[name] = np.array((encoding.type_ids,), dtype)
         return feeds, [(0, width)]

@@ -95,14 +95,6 @@ def test_int32_inputs_without_token_types(opened):
     np.testing.assert_allclose(found, [[1.5, 1, 1], [3, 1, 1], [2, 1, 1]])
 
 
-def test_fixed_sizes_are_filled_up(opened):
-    pipeline = opened(shape=(4, 6))
-    np.testing.assert_allclose(pipeline.encode("a b"), [1.5, 1, 1])
-    texts = ["a b c " * n for n in range(1, 8)]
-    np.testing.assert_allclose(pipeline.encode(texts)[:, 0], [2] * 7)
-    assert pipeline.describe()["max_length"] == 6
-
-
 def test_a_graph_that_ends_in_sentence_vectors(opened):
     pipeline = opened(output="sentence_embedding")
     np.testing.assert_allclose(pipeline.encode(["a b", "c"], normalize=False), [[3, 2, 2], [3, 1, 2]])

@@ -222,6 +222,11 @@ def test_inputs_without_two_axes_are_refused(opened, task, shape):
     assert caught.value.hint
 
 
+def test_an_input_that_no_proof_feeds_is_refused(opened):
+    with pytest.raises(UnsupportedModel, match="takes `position_ids`, which is not made from text"):
+        opened(SENTENCES, {}, {**INPUTS, "position_ids": ("batch", "sequence")})
+
+
 @pytest.mark.parametrize(
     "files",
     [
