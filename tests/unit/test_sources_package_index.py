@@ -362,3 +362,19 @@ def test_damaged_wheels_end_in_an_error(tmp_path):
         for file in files:  # whatever was accepted is whole
             path = next(p for p in MODEL if p == file.path)
             assert (tmp_path / str(number) / file.path).read_bytes() == MODEL[path]
+
+
+def test_what_is_left_behind_and_what_is_kept(tmp_path):
+    home = tmp_path / "gpux"
+    assert sources.leftovers(home) == sources.cached(home) == ()
+    wheels = home / "sources" / "wheels"
+    for name in ("tmp-old", "tmp-busy", "0" * 64, "other"):
+        (wheels / name / "tmp").mkdir(parents=True)
+        (wheels / name / "tmp" / "part").write_bytes(b"x")
+    (tmp_path / "elsewhere").mkdir()
+    (wheels / "tmp-link").symlink_to(tmp_path / "elsewhere")
+    for path in [*wheels.rglob("*"), wheels]:
+        os.utime(path, (1, 1), follow_symlinks=False)
+    os.utime(wheels / "tmp-busy" / "tmp" / "part")  # pip is writing into it
+    assert sources.leftovers(home) == (wheels / "tmp-old",)
+    assert sources.cached(home) == (wheels / ("0" * 64),)
