@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpux.artifact import Artifact, corrupt
 from gpux.errors import GpuxError, UnsupportedModel
+from gpux.tasks import added_tokens
 from gpux.tasks.fields import MOST, Fields
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Tokenizer:
     def _configure(self, *, lower: bool) -> None:
         backend = self._backend
         settings = Fields(self._artifact, "tokenizer_config.json")
+        added_tokens.apply(self._artifact, backend, settings)
         self.padding = _padding(self._artifact, backend, settings)
         side = settings.text("truncation_side", among=_SIDES) or (backend.truncation or {}).get(
             "direction", "right"

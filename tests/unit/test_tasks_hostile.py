@@ -151,6 +151,11 @@ HOSTILE = [
           {**BERT, "text_config": "x"}, {**BERT, "model_type": ["x"]}, {**ROBERTA, "pad_token_id": "x"},
           {**ROBERTA, "pad_token_id": float("nan")}, {**ROBERTA, "pad_token_id": 10**400},
       )],
+    *[(task, tokenizer(added_tokens_decoder=value))
+      for task in (SENTENCES, CLASSES)
+      for value in ([1], {"x": {"content": "y"}}, {"6": "y"}, {"6": {"content": 5}}, {"6": {"content": "y", "special": 1}},
+                    {"9": {"content": "y"}}, {"9" * 5000: {"content": "y"}})],
+    *[(CLASSES, {"added_tokens.json": value}) for value in ([1], {"y": "6"}, {"y": 9}, {"": 6})],
     *[(CLASSES, config(**BERT, id2label=value)) for value in (["a"], {"x": "y"}, "x")],
     (CLASSES, config(**BERT, problem_type=[])),
     (SENTENCES, dense(activation_function=5)),
