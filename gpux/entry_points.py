@@ -28,7 +28,7 @@ def entry_points(group: str) -> list[tuple[str, str]]:
 
         for one in metadata.distributions(path=folders):
             points = [(point.name, point.value) for point in one.entry_points if point.group == group]
-            name = one.metadata.get("Name", "")
+            name = one.metadata["Name"] if "Name" in one.metadata else ""  # noqa: SIM401 - the type has no get
             found.setdefault(_normal(name), points)
         return sorted({point for points in found.values() for point in points})
     for folder in folders:

@@ -180,14 +180,17 @@ def test_square_brackets_are_no_markup(own_store, minilm, tmp_path):
 
 
 PLUGIN = """
-class Broken:
-    name = "broken"
-    extra = "broken"
-    rank = 1
-    class runtime:
-        distribution = native = "broken"
-    def probe(self):
+from gpux.provider import Probe, Runtime, State
+class Devices(tuple):
+    def __iter__(self):
         raise ZeroDivisionError("a plug-in's own mistake")
+    __len__ = __bool__ = __iter__
+class Broken:
+    name = extra = "broken"
+    rank = 1
+    runtime = Runtime("broken", "broken")
+    def probe(self):
+        return Probe("broken", State.WORKS, Devices())
     def open(self, graph, options):
         raise NotImplementedError
 provider = Broken()

@@ -100,6 +100,24 @@ except GpuxError as error:
 """
 
 
+PROBE = """
+import json
+from types import SimpleNamespace
+from gpux.errors import GpuxError
+from gpux.planning import Request, choose
+from gpux.provider import discover
+providers = discover()
+said = []
+for name, one in providers.items():
+    probe = one.probe()
+    try:
+        choose(SimpleNamespace(manifest=SimpleNamespace(variants=()), reference="x"), providers, [probe], Request(name), cores=1)
+    except GpuxError as error:
+        said.append([name, probe.state, probe.reason, probe.hint, [type(error).__name__, error.message]])
+print(json.dumps(said))
+"""
+
+
 def install(folder, name, *, line, code=PLUG_IN):
     """Put a distribution on disk as an installer does: a module and a ``dist-info`` with its entry point."""
     module = name.replace("-", "_")
@@ -149,22 +167,58 @@ def test_without_it_there_is_no_such_provider(tmp_path):
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
-        ("numpy = gpux_numpy:nothing", PLUG_IN, "cannot be loaded"),
-        ("numpy = gpux_nowhere:provider", PLUG_IN, "cannot be loaded"),
-        ("numpy = gpux_numpy:provider", "provider = object()", "is no provider"),
+        ("numpy = gpux_numpy:nothing", PLUG_IN, "cannot be loaded (AttributeError"),
+        ("numpy = gpux_nowhere:provider", PLUG_IN, "cannot be loaded (ModuleNotFoundError"),
+        ("numpy = gpux_numpy:provider", "1 / 0", "cannot be loaded (ZeroDivisionError: division by zero)"),
         (
-            "cpu = gpux_numpy:provider",
-            PLUG_IN.replace('name = "numpy"', 'name = "cpu"'),
-            "two packages bring a provider named `cpu`",
+            "numpy = gpux_numpy:provider",
+            "raise SystemExit('enough')",
+            "cannot be loaded (SystemExit: enough)",
+        ),
+        ("numpy = gpux_numpy:provider", "provider = (", "cannot be loaded (SyntaxError"),
+        ("numpy = gpux_numpy:provider", "provider = object()", "is no provider"),
+        ("numpy = gpux_numpy:provider", PLUG_IN.replace("rank = 1000", "rank = '1000'"), "is no provider"),
+        (
+            "numpy = gpux_numpy:provider",
+            PLUG_IN.replace("    def probe(self):", "    def probe(self):\n        1 / 0"),
+            "its probe raised ZeroDivisionError: division by zero",
+        ),
+        (
+            "numpy = gpux_numpy:provider",
+            PLUG_IN.replace("    def probe(self):", "    def probe(self):\n        return True"),
+            "its probe returned bool, not a Probe",
         ),
     ],
 )
-def test_a_broken_plug_in_is_named_with_what_to_do(tmp_path, line, code, message):
+def test_a_broken_plug_in_says_so_and_the_others_work(tmp_path, line, code, message):
     install(tmp_path, "gpux-numpy", line=line, code=code)
+    states = {name: rest for name, *rest in python(tmp_path, PROBE)}
+    assert states["cpu"][0] == "works"
+    state, reason, hint, named = states["numpy"]
+    assert state == "installed"
+    assert message in reason
+    assert "install" in hint or "contract" in hint
+    assert named == ["ProviderUnavailable", f"provider `numpy` cannot run here: {reason}"]
+
+
+def test_a_plug_in_that_cannot_be_loaded_takes_nobodys_name(tmp_path):
+    install(tmp_path, "gpux-numpy", line="cpu = gpux_numpy:nothing")
+    states = {name: rest for name, *rest in python(tmp_path, PROBE)}
+    assert states["cpu"][0] == "works"
+    assert states["gpux_numpy:nothing"][0] == "installed"
+
+
+def test_two_of_one_name_are_told(tmp_path):
+    install(
+        tmp_path,
+        "gpux-numpy",
+        line="cpu = gpux_numpy:provider",
+        code=PLUG_IN.replace('name = "numpy"', 'name = "cpu"'),
+    )
     kind, text, hint = python(tmp_path, DISCOVER)
     assert kind == "ProviderError"
-    assert message in text
-    assert "install" in hint or "contract" in hint
+    assert "two packages bring a provider named `cpu`" in text
+    assert "uninstall" in hint
 
 
 @pytest.mark.parametrize("how", ["-c", "-m"])
