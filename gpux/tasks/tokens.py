@@ -97,7 +97,7 @@ class Tokenizer:
         if lower:
             _lower(backend)
         self._special = {i for i, token in backend.get_added_tokens_decoder().items() if token.special}
-        self(["", "a"])  # a post-processor that names an unknown token fails at the first text
+        self(["a"])  # a post-processor that names an unknown token fails at the first text
 
 
 # Read ahead by `prefetch`, until a tokenizer is made of it: artifact digest → backend.
