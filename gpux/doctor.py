@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gpux import hardware, provider, settings
+from gpux import discovery, hardware, settings
 from gpux.errors import GpuxError
 from gpux.export import toolchains
 from gpux.provider import State
@@ -87,7 +87,7 @@ def _runtimes() -> list[Check]:
 
 def _providers() -> list[Check]:
     checks = []
-    for probe in (one.probe() for one in provider.discover().values()):
+    for probe in (one.probe() for one in discovery.discover().values()):
         if probe.state is State.WORKS:
             checks.append(Check(f"provider {probe.provider}", "ok", "computed the self-test rightly"))
         else:

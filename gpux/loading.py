@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from os import PathLike
 from threading import Thread
 from time import perf_counter
 from typing import Any
 
 from gpux import hardware, settings, tasks
-from gpux import provider as door
 from gpux.artifact import Artifact
+from gpux.discovery import discover
 from gpux.errors import ArtifactNotFound, SourceError, UnknownTask, UnsupportedModel, UsageError
 from gpux.events import Progress, silent
 from gpux.model import Model
 from gpux.planning import AUTO, Plan, Request, choose
-from gpux.provider import Probe, Provider, State
-from gpux.reference import parse
+from gpux.provider import Probe, Provider, State, find
+from gpux.reference import default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
 from gpux.tasks.pipeline import Pipeline
@@ -25,7 +26,7 @@ _EMBED = {"feature-extraction", "sentence-similarity"}
 
 
 def load(
-    model: str | Artifact,
+    model: str | PathLike[str] | Artifact,
     *,
     provider: str | None = None,
     variant: str | None = None,
@@ -47,22 +48,21 @@ def load(
         threads: Intra-op threads; ``GPUX_THREADS``, or the cores that this process may use, when ``None``.
         strict: Make partial placement an error.
         quality: The worst certificate that ``auto`` may take: ``exact``, ``near`` or ``any``.
-        token, offline: For a pull, as :func:`gpux.pull` takes them.
+        token: A Hub token, for a pull.
+        offline: Whether a pull keeps off the network; as the environment says when ``None``.
         progress: Receives the steps of a pull.
 
     Raises:
         GpuxError: See :mod:`gpux.errors`.
     """
     started = perf_counter()
-    available = door.discover()
     wanted = provider or settings.provider()
-    if wanted != AUTO:
-        door.find(wanted, available)  # a misspelt name is told before anything is fetched
+    available = _available(wanted)
     fetch = partial(_pull, task=task, token=token, offline=offline, progress=progress)
     artifact, named = (model, None) if isinstance(model, Artifact) else _resolve(model, variant, fetch)
     request = Request(
         provider=wanted,
-        variant=variant or named or settings.variant(),
+        variant=variant or named or default_variant(),
         quality=quality,
         threads=settings.threads() if threads is None else threads,
         strict=strict,
@@ -98,11 +98,11 @@ def plan(
     artifact = model if isinstance(model, Artifact) else Store().get(model)
     request = Request(
         provider=provider or settings.provider(),
-        variant=variant or settings.variant(),
+        variant=variant or default_variant(),
         quality=quality,
         threads=settings.threads(),
     )
-    available = door.discover()
+    available = discover()
     return choose(
         artifact, available, [p.probe() for p in available.values()], request, cores=hardware.cores_allowed()
     )
@@ -110,7 +110,7 @@ def plan(
 
 def providers() -> tuple[Probe, ...]:
     """Every installed provider, tried: its state, devices, versions, and what stops it."""
-    return tuple(provider.probe() for provider in door.discover().values())
+    return tuple(provider.probe() for provider in discover().values())
 
 
 def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session) -> Pipeline:
@@ -150,6 +150,13 @@ class _Opening(Thread):
         return self._session
 
 
+def _available(wanted: str) -> dict[str, Provider]:
+    found = discover()
+    if wanted != AUTO:
+        find(wanted, found)  # a misspelt name is told before anything is fetched
+    return found
+
+
 def _pull(text: str, variants: tuple[str, ...], **wishes: Any) -> Artifact:
     from gpux.registry.pull import pull
 
@@ -157,13 +164,13 @@ def _pull(text: str, variants: tuple[str, ...], **wishes: Any) -> Artifact:
 
 
 def _resolve(
-    text: str, variant: str | None, fetch: Callable[[str, tuple[str, ...]], Artifact]
+    text: str | PathLike[str], variant: str | None, fetch: Callable[[str, tuple[str, ...]], Artifact]
 ) -> tuple[Artifact, str | None]:
     reference = parse(text)
-    named = reference.variant
+    text, named = str(text), reference.variant
     if variant and named not in {None, variant}:
         raise UsageError(f"`{text}` asks for {named}, and the variant for {variant}", hint="give one of them")
-    wanted = variant or named or settings.variant()
+    wanted = variant or named or default_variant()
     store = Store()
     entry = store.find(str(reference.base))
     if entry:
@@ -204,7 +211,7 @@ def _task(artifact: Artifact, task: str | None) -> str:
 def _probe(available: Mapping[str, Provider], request: Request) -> list[Probe]:
     """Probe the named provider, or the candidates of ``auto`` from the best rank down to the first that works."""
     if request.provider != AUTO:
-        return [door.find(request.provider, available).probe()]
+        return [find(request.provider, available).probe()]
     probes = []
     for provider in available.values():
         if provider.rank >= 0:

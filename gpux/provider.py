@@ -1,8 +1,4 @@
-"""The provider contract, and the door through which providers come in; knows no provider and no runtime.
-
-A provider is one object with six members (:class:`Provider`), published as an entry point of the group
-``gpux.providers``. The built-in ones come in the same way.
-"""
+"""The provider contract: six members, and the records that go through them; knows no provider and no runtime."""
 
 from __future__ import annotations
 
@@ -10,17 +6,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from gpux.errors import ProviderError, ProviderUnavailable, UnknownProvider
+from gpux.errors import UnknownProvider
 from gpux.tensors import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
-
-ENTRY_POINTS = "gpux.providers"
 
 
 class State(StrEnum):
@@ -158,81 +151,6 @@ class Provider(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Guarded:
-    """A provider whose probe raises nothing, whatever the plug-in's own does."""
-
-    inner: Provider
-    name: str
-    runtime: Runtime
-    extra: str
-    rank: int
-
-    def probe(self) -> Probe:
-        try:
-            probe: object = self.inner.probe()
-        except Exception as error:  # noqa: BLE001 - one plug-in's mistake must not stop the others
-            return self._broken(f"its probe raised {_said(error)}")
-        if isinstance(probe, Probe):
-            return probe
-        return self._broken(f"its probe returned {type(probe).__name__}, not a Probe")
-
-    def open(self, graph: Path, options: Options, /) -> Opened:
-        return self.inner.open(graph, options)
-
-    def _broken(self, reason: str) -> Probe:
-        return Probe(self.name, State.INSTALLED, reason=reason, hint=_reinstall(self.runtime.distribution))
-
-
-@dataclass(slots=True)
-class _Unloadable:
-    """Stands for a plug-in that cannot be loaded, so that the others can be used and this one says why it cannot."""
-
-    name: str
-    runtime: Runtime
-    reason: str
-    hint: str
-    extra: str = ""
-    rank: int = -1
-
-    def probe(self) -> Probe:
-        return Probe(self.name, State.INSTALLED, reason=self.reason, hint=self.hint)
-
-    def open(self, graph: Path, options: Options, /) -> Opened:
-        raise ProviderUnavailable(
-            f"provider `{self.name}` cannot run here: {self.reason}", hint=self.hint, provider=self.name
-        )
-
-
-def discover() -> dict[str, Provider]:
-    """Every installed provider by name, highest rank first; a plug-in that cannot be loaded comes last and says why.
-
-    Raises:
-        ProviderError: Two packages claim one name.
-    """
-    from gpux.entry_points import entry_points
-
-    found: dict[str, _Guarded] = {}
-    unloadable: list[_Unloadable] = []
-    for name, value in entry_points(ENTRY_POINTS):
-        provider = _load(name, value)
-        if isinstance(provider, _Unloadable):
-            unloadable.append(provider)
-            continue
-        if (other := found.get(provider.name)) and other != provider:
-            raise ProviderError(
-                f"two packages bring a provider named `{provider.name}`",
-                hint=f"uninstall one of them; `{value}` is the second",
-                provider=provider.name,
-            )
-        found[provider.name] = provider
-    for broken in unloadable:  # under the entry point's name, unless a provider that was loaded has it
-        if broken.name in found:
-            broken.name = broken.runtime.native
-    everyone: list[Provider] = [*unloadable, *found.values()]
-    return {one.name: one for one in sorted(everyone, key=lambda one: -one.rank)}
-
-
 def find(name: str, providers: Mapping[str, Provider]) -> Provider:
     """The provider of that name, or of that runtime's own name (``CPUExecutionProvider``).
 
@@ -251,31 +169,3 @@ def find(name: str, providers: Mapping[str, Provider]) -> Provider:
         else f"providers here are {', '.join(providers)}; see gpux providers",
         provider=name,
     )
-
-
-def _load(name: str, value: str) -> _Guarded | _Unloadable:
-    module, _, attribute = value.partition(":")
-    try:
-        provider = getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a foreign module raises while it is imported
-        reason = f"its plug-in `{value}` cannot be loaded ({_said(error)})"
-        return _Unloadable(name.lower(), Runtime("", value), reason, _reinstall(""))
-    kinds = {"name": str, "runtime": Runtime, "extra": str, "rank": int}
-    try:
-        complete = isinstance(provider, Provider) and all(
-            isinstance(getattr(provider, member), kind) for member, kind in kinds.items()
-        )
-    except Exception:  # noqa: BLE001 - a member may be code
-        complete = False
-    if not complete:
-        reason = f"its plug-in `{value}` is no provider: it needs name, runtime, extra, rank, probe and open"
-        return _Unloadable(name.lower(), Runtime("", value), reason, "see docs/providers.md for the contract")
-    return _Guarded(provider, provider.name, provider.runtime, provider.extra, provider.rank)
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:200]}"
-
-
-def _reinstall(distribution: str) -> str:
-    return f"reinstall or uninstall {distribution or 'the package that brings it'}"

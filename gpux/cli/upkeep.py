@@ -25,12 +25,15 @@ def rm_command(printer: Printer, models: tuple[str, ...], *, dry_run: bool) -> N
 
 @click.command("prune", epilog=examples("gpux prune --dry-run", "gpux prune --older-than 30d"))
 @click.option("--older-than", metavar="D", help="Also models pulled longer ago than this: 12h, 30d, 8w.")
+@click.option("--sources", is_flag=True, help="Also fetched packages; the models made of them stay.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @talk
-def prune_command(printer: Printer, *, older_than: str | None, dry_run: bool) -> None:
+def prune_command(printer: Printer, *, older_than: str | None, sources: bool, dry_run: bool) -> None:
     """Remove artifacts that no name points at, leftovers of processes that died, and broken index files."""
     store = gpux.Store()
-    _carry_out(printer, store, store.plan_prune(older_than=_seconds(older_than)), dry_run=dry_run)
+    _carry_out(
+        printer, store, store.plan_prune(older_than=_seconds(older_than), sources=sources), dry_run=dry_run
+    )
 
 
 @click.command("verify", epilog=examples("gpux verify", "gpux verify all-MiniLM-L6-v2 --json"))

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from gpux import hardware
+from gpux.discovery import discover
 from gpux.errors import ProofFailed, ProviderUnavailable
 from gpux.events import Event, Progress
 from gpux.export import probes, proof
-from gpux.provider import Opened, Options, State, discover, find
+from gpux.provider import Opened, Options, State, find
 from gpux.worker import child
 
 

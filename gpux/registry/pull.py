@@ -6,6 +6,7 @@ import contextlib
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from gpux.export import heads, toolchains
 from gpux.reference import VARIANTS, parse
 from gpux.registry import assembly, disk
 from gpux.registry.conversion import Converted, convert
+from gpux.registry.index import Entry
 from gpux.registry.rehearsal import rehearse
-from gpux.registry.store import Entry, Store
+from gpux.registry.store import Store
 from gpux.registry.study import Study, study
 from gpux.registry.wish import Wish, make_wish
 
@@ -59,7 +61,7 @@ class PullPlan:
 
 
 def pull(
-    reference: str,
+    reference: str | PathLike[str],
     *,
     task: str | None = None,
     variants: Iterable[str] = (),
@@ -107,7 +109,7 @@ def pull(
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
     )
-    return _pull(wish, store, reference, force=force, progress=progress)
+    return _pull(wish, store, str(reference), force=force, progress=progress)
 
 
 def _pull(wish: Wish, store: Store, text: str, *, force: bool, progress: Progress) -> Artifact:
@@ -131,7 +133,7 @@ def _pull(wish: Wish, store: Store, text: str, *, force: bool, progress: Progres
 
 
 def plan_pull(
-    reference: str, *, store: Store | None = None, progress: Progress = silent, **wishes: Any
+    reference: str | PathLike[str], *, store: Store | None = None, progress: Progress = silent, **wishes: Any
 ) -> PullPlan:
     """What :func:`pull` would do with the same arguments; fetches configuration files at most (``--dry-run``).
 

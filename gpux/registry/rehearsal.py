@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpux import provider, tasks
+from gpux import discovery, tasks
 from gpux.artifact import Artifact, Manifest
 from gpux.errors import GpuxError, UnsupportedModel
 from gpux.planning import Plan
@@ -24,7 +24,7 @@ def rehearse(directory: Path, manifest: Manifest) -> None:
     artifact = Artifact(directory, "rehearsal", manifest)
     plan = Plan("null", manifest.variants[0].name, 1, strict=False, reason="a rehearsal")
     try:
-        with open_session(artifact, plan, provider.discover()) as session:
+        with open_session(artifact, plan, discovery.discover()) as session:
             pipeline = tasks.find(manifest.task)(artifact, session)
             pipeline.answer(pipeline.samples()[:2], Clock())
     except GpuxError as error:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
-import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,27 +21,12 @@ from gpux.errors import (
     AmbiguousName,
     ArtifactNotFound,
     CorruptArtifact,
-    GpuxError,
     InvalidReference,
     UsageError,
 )
-from gpux.reference import Reference, parse
-from gpux.registry import disk
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the index.
-
-    Attributes:
-        name: A canonical reference, or a name given by ``gpux cp``.
-        digest: The artifact.
-        created: Seconds since the epoch, when the entry was written.
-    """
-
-    name: str
-    digest: str
-    created: float
+from gpux.reference import parse
+from gpux.registry import disk, index
+from gpux.registry.index import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +65,7 @@ class Store:
         found = [
             entry
             for path in self._index_files()
-            if (entry := _read_entry(path)) and (self.artifacts / entry.digest).is_dir()
+            if (entry := index.read_entry(path)) and (self.artifacts / entry.digest).is_dir()
         ]
         return sorted(found, key=lambda entry: (entry.created, entry.name))
 
@@ -91,13 +74,13 @@ class Store:
         return [
             path
             for path in self._index_files()
-            if (entry := _read_entry(path)) is None or not (self.artifacts / entry.digest).is_dir()
+            if (entry := index.read_entry(path)) is None or not (self.artifacts / entry.digest).is_dir()
         ]
 
     def strays(self) -> list[Path]:
         """Temporary files beside index entries and stamps that a killed process left."""
         folders = [self.index, *(self.artifacts / digest for digest in self.digests())]
-        found = [path for folder in folders for path in _list(folder)]
+        found = [path for folder in folders for path in index.list_folder(folder)]
         return [path for path in found if path.name.startswith((f"{integrity.STAMP}.", "."))]
 
     def digests(self) -> list[str]:
@@ -154,11 +137,11 @@ class Store:
         Raises:
             AmbiguousName: A short name that fits several artifacts.
         """
-        wanted = _canonical(text)
+        wanted = index.canonical(text)
         if direct := self.named(wanted):
             return direct
         entries = self.entries()
-        fitting = [e for e in entries if _short(e.name) in {text, wanted}] or [
+        fitting = [e for e in entries if index.short_name(e.name) in {text, wanted}] or [
             e for e in entries if len(text) >= 12 and e.digest.startswith(text)
         ]
         if len({entry.digest for entry in fitting}) > 1:
@@ -172,7 +155,7 @@ class Store:
 
     def named(self, name: str) -> Entry | None:
         """The entry of exactly that canonical reference or given name, or ``None``."""
-        entry = _read_entry(self._entry_path(name))
+        entry = index.read_entry(self._entry_path(name))
         return entry if entry and (self.artifacts / entry.digest).is_dir() else None
 
     def commit(self, directory: Path, manifest: artifacts.Manifest, name: str) -> Artifact:
@@ -248,18 +231,23 @@ class Store:
         digests = tuple(sorted({entry.digest for entry in chosen.values()} - kept))
         return Removal(tuple(chosen.values()), digests, (), sum(self.size(digest) for digest in digests))
 
-    def plan_prune(self, *, older_than: float | None = None, now: float | None = None) -> Removal:
+    def plan_prune(
+        self, *, older_than: float | None = None, sources: bool = False, now: float | None = None
+    ) -> Removal:
         """What ``gpux prune`` would remove: artifacts that nothing names, leftovers of dead processes, broken index files.
 
         Args:
             older_than: Also entries that were written more than so many seconds ago.
+            sources: Also the fetched packages; what was made of them stays, another variant would fetch them again.
             now: The present, seconds since the epoch.
         """
+        from gpux.sources import cached
+
         limit = (now or time.time()) - older_than if older_than is not None else None
         old = tuple(entry for entry in self.entries() if limit is not None and entry.created < limit)
         kept = {entry.digest for entry in self.entries() if entry not in old}
         digests = tuple(digest for digest in self.digests() if digest not in kept)
-        unused = (*disk.abandoned(self.temporary), *self.broken(), *self.strays())
+        unused = [*self._unused(), *(cached(self.root) if sources else ())]
         leftovers = tuple(str(path) for path in unused)
         freed = sum(self.size(d) for d in digests) + sum(disk.size(path) for path in unused)
         return Removal(old, digests, leftovers, freed)
@@ -269,19 +257,31 @@ class Store:
 
         What another process has written anew since the plan was made stays.
         """
+        from gpux.sources import cached
+
         with self._changing():
             for entry in removal.entries:
                 path = self._entry_path(entry.name)
-                if _read_entry(path) == entry:
+                if index.read_entry(path) == entry:
                     path.unlink(missing_ok=True)
             kept = {entry.digest for entry in self.entries()}
             for digest in removal.digests:
                 if digest not in kept:
                     self._discard(self.artifacts / digest)
-            unused = {*map(str, disk.abandoned(self.temporary)), *map(str, (*self.broken(), *self.strays()))}
+            unused = {*map(str, self._unused()), *map(str, cached(self.root))}
             for leftover in removal.leftovers:
                 if leftover in unused:
                     disk.remove(Path(leftover))
+
+    def _unused(self) -> list[Path]:
+        from gpux.sources import leftovers
+
+        return [
+            *disk.abandoned(self.temporary),
+            *self.broken(),
+            *self.strays(),
+            *leftovers(self.root),
+        ]
 
     def lock(
         self, name: str, *, waiting: Callable[[], None] | None = None
@@ -295,7 +295,7 @@ class Store:
         Raises:
             StoreUnwritable: No lock can be taken in this store.
         """
-        return disk.locked(self.locks / f"{_key(name)}.lock", root=self.root, waiting=waiting)
+        return disk.locked(self.locks / f"{index.key(name)}.lock", root=self.root, waiting=waiting)
 
     def workspace(self) -> contextlib.AbstractContextManager[Path]:
         """A temporary directory on the store's own file system."""
@@ -311,7 +311,7 @@ class Store:
 
     def handle(self, artifact: Artifact) -> str:
         """The shortest name by which the artifact is found."""
-        short = _short(artifact.reference)
+        short = index.short_name(artifact.reference)
         with contextlib.suppress(AmbiguousName):
             entry = self.find(short)
             if entry and entry.digest == artifact.digest:
@@ -345,48 +345,17 @@ class Store:
         return sorted(self.index.glob("*.json")) if self.index.is_dir() else []
 
     def _entry_path(self, name: str) -> Path:
-        return self.index / f"{_key(name)}.json"
+        return self.index / f"{index.key(name)}.json"
 
     def _missing(self, text: str) -> ArtifactNotFound:
-        names = {alias: entry.name for entry in self.entries() for alias in (entry.name, _short(entry.name))}
+        names = {
+            alias: entry.name
+            for entry in self.entries()
+            for alias in (entry.name, index.short_name(entry.name))
+        }
         close = difflib.get_close_matches(text, names, n=1, cutoff=0.6)
         hint = f"did you mean `{close[0]}`" if close else f"gpux pull {text}, or gpux list for what is stored"
         return ArtifactNotFound(f"no stored model is named `{text}`", hint=hint, reference=text)
-
-
-def _list(folder: Path) -> list[Path]:
-    with contextlib.suppress(OSError):  # another process may be removing it
-        return sorted(folder.iterdir())
-    return []
-
-
-def _canonical(text: str) -> str:
-    try:
-        return str(parse(text).base)
-    except GpuxError:
-        return text
-
-
-def _short(name: str) -> str:
-    with contextlib.suppress(GpuxError):
-        reference: Reference = parse(name)
-        return reference.short_name
-    return name
-
-
-def _key(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _read_entry(path: Path) -> Entry | None:
-    try:
-        raw = json.loads(path.read_bytes())
-        entry = Entry(str(raw["name"]), str(raw["digest"]), float(raw["created"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
-    sound = len(entry.digest) == 64 and entry.digest.isalnum() and math.isfinite(entry.created)
-    # A name that is not the file's own could never be found, nor removed.
-    return entry if sound and _key(entry.name) == path.stem else None
 
 
 def _whole(directory: Path) -> bool:

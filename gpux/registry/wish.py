@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from os import PathLike
 
 from gpux import settings, tasks
 from gpux.errors import InvalidReference, StoreError, UnknownVariant, UsageError
@@ -44,7 +45,7 @@ class Wish:
 
 
 def make_wish(
-    text: str,
+    text: str | PathLike[str],
     store: Store,
     *,
     task: str | None = None,

@@ -7,8 +7,9 @@ import pytest
 from graphs import B, expected, two_outputs
 
 from gpux import selftest
+from gpux.discovery import discover
 from gpux.errors import GpuxError, RunFailed
-from gpux.provider import Device, Options, Placement, Probe, Provider, Runtime, State, discover, find
+from gpux.provider import Device, Options, Placement, Probe, Provider, Runtime, State, find
 from gpux.tensors import TensorSpec
 
 PROVIDERS = discover()

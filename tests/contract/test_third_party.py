@@ -77,7 +77,7 @@ from pathlib import Path
 import numpy as np
 from gpux.artifact import read
 from gpux.planning import Request, choose
-from gpux.provider import discover
+from gpux.discovery import discover
 from gpux.session import open_session
 providers = discover()
 model = read(Path(sys.argv[1]))
@@ -92,7 +92,7 @@ with open_session(model, plan, providers) as session:
 DISCOVER = """
 import json
 from gpux.errors import GpuxError
-from gpux.provider import discover
+from gpux.discovery import discover
 try:
     print(json.dumps(["found", list(discover())]))
 except GpuxError as error:
@@ -105,7 +105,7 @@ import json
 from types import SimpleNamespace
 from gpux.errors import GpuxError
 from gpux.planning import Request, choose
-from gpux.provider import discover
+from gpux.discovery import discover
 providers = discover()
 said = []
 for name, one in providers.items():

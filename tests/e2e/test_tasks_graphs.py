@@ -11,9 +11,10 @@ from onnx import TensorProto, helper
 
 from gpux import tasks
 from gpux.artifact import Artifact, File, Manifest, Source
+from gpux.discovery import discover
 from gpux.errors import CorruptArtifact, UnsupportedModel
 from gpux.planning import Plan
-from gpux.provider import Options, discover
+from gpux.provider import Options
 from gpux.session import Session
 from gpux.tasks.pipeline import Clock
 

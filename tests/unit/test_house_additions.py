@@ -11,7 +11,7 @@ import pytest
 from house import ROOT
 
 from gpux import tasks
-from gpux.provider import discover
+from gpux.discovery import discover
 from gpux.tasks.pipeline import Pipeline
 
 TASK = '''
@@ -97,7 +97,7 @@ def test_each_provider_is_one_file_and_one_line():
 def test_a_provider_is_called_as_its_file_is():
     for name, value in _declared().items():
         assert discover()[name].name == name
-        assert type(discover()[name]).__module__ == value.partition(":")[0]
+        assert type(discover()[name].inner).__module__ == value.partition(":")[0]
 
 
 def test_the_installed_entry_points_are_those_of_pyproject():

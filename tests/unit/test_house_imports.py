@@ -31,16 +31,18 @@ LAW = {
     "sources.snapshot": LEAVES | {"reference"},
     "export": BELOW_SOURCES | {"worker", "sources.snapshot"},
     # The proof runs the graph on the CPU provider, and each task declares the head that it needs exported.
-    "registry": BELOW_SOURCES | {"worker", "sources", "export", "provider", "planning", "session", "tasks"},
-    "provider": {"entry_points", "errors", "settings", "hardware", "tensors"},
+    "registry": BELOW_SOURCES
+    | {"worker", "sources", "export", "discovery", "provider", "planning", "session", "tasks"},
+    "provider": {"errors", "settings", "hardware", "tensors"},
+    "discovery": {"entry_points", "errors", "provider"},
     "planning": LEAVES | {"artifact", "provider"},
     "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
     "tasks": LEAVES | {"artifact", "integrity", "session"},
     "model": BELOW_TASKS | {"tasks", "the door"},
-    "loading": BELOW_TASKS | {"reference", "tasks", "model", "registry", "the door"},
+    "loading": BELOW_TASKS | {"discovery", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
     "serve": LEAVES | {"artifact"},
-    "doctor": LEAVES | {"export", "provider", "registry"},
+    "doctor": LEAVES | {"discovery", "export", "provider", "registry"},
     "cli": {"_version", "errors", "settings", "events", "bench.render", "the door"},
     "__main__": {"cli"},
     "the door": LEAVES

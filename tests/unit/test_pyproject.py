@@ -118,7 +118,7 @@ def test_typed_markers_ship(metadata):
 
 
 def test_each_providers_extra_exists(metadata):
-    from gpux.provider import discover
+    from gpux.discovery import discover
 
     extras = metadata["project"]["optional-dependencies"]
     for provider in discover().values():
