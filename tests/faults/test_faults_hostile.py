@@ -189,3 +189,15 @@ def test_an_exporter_that_is_asked_for_is_used(repo, stored):
     assert gpux.pull(str(repo), exporter="ready").digest == stored.digest
     with pytest.raises(GpuxError):  # there are no weights to export
         gpux.pull(str(repo), exporter="transformers")
+
+
+def test_a_local_model_that_was_edited_is_made_again(repo, stored):
+    assert gpux.pull(str(repo)).digest == stored.digest
+    config = json.loads((repo / "config.json").read_text())
+    (repo / "config.json").write_text(json.dumps({**config, "note": "edited"}))
+    edited = gpux.pull(str(repo))
+    assert edited.digest != stored.digest
+    (repo / "config.json").unlink()
+    (repo / "tokenizer.json").unlink()
+    (repo / "onnx" / "model.onnx").unlink()
+    assert gpux.pull(str(repo)).digest == edited.digest  # what is gone cannot tell
