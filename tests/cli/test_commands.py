@@ -112,7 +112,7 @@ MISTAKES = {
     "argument": (["show"], 2, "`MODEL`", "gpux show --help"),
     "number": (["run", NAME, "x", "--benchmark", "--runs", "few"], 2, "few", "gpux run --help"),
     "no runs": (["run", NAME, "x", "--benchmark", "--runs", "0"], 2, "0", "gpux run --help"),
-    "threads": (["run", NAME, "x", "--threads", "0"], 2, "0 threads", "--threads 1"),
+    "threads": (["run", NAME, "x", "--threads", "0"], 2, "0 threads", "give --threads a number from 1 to"),
     "provider": (["run", NAME, "x", "--provider", "cpuu"], 2, "`cpuu`", "`cpu`"),
     "runtime's name": (
         ["run", NAME, "x", "--provider", "CPUExecutionProvidr"], 2, "`CPUExecutionProvidr`", "`CPUExecutionProvider`",
