@@ -219,7 +219,10 @@ def test_a_bare_hub_name_is_not_taken_for_a_stored_short_name(hub):
     hub.add_repo("org/name", FILES)
     hub.add_repo("name", {**FILES, "README.md": b"# another\n"})
     first = gpux.pull("org/name")
-    assert gpux.pull("name") == first  # the short name of what is stored
+    assert gpux.load("name").artifact == first  # to run, a short name means what is stored
+    assert (
+        gpux.pull("name").reference == "name"
+    )  # to pull, a name is a source: somebody else's model may not answer for it
     assert gpux.pull("hf:name").reference == "name"
     assert gpux.pull("name", force=True).reference == "name"
     assert gpux.Store().get("org/name") == first
