@@ -32,8 +32,7 @@ class Session:
         self.placement: Placement = opened.placement()
         self.inputs: tuple[TensorSpec, ...] = opened.inputs
         self.outputs: tuple[TensorSpec, ...] = opened.outputs
-        self._dtypes = {spec.name: spec.dtype for spec in opened.inputs}
-        self._ranks = {spec.name: len(spec.shape) for spec in opened.inputs}
+        self._expected = [(spec.name, _dtype(spec.dtype), len(spec.shape)) for spec in opened.inputs]
 
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
@@ -51,13 +50,13 @@ class Session:
         if self._opened is None:
             raise RunFailed("the session is closed", hint="load the model again")
         try:
-            for name, dtype in self._dtypes.items():
+            for name, dtype, rank in self._expected:
                 array = feeds[name]
-                if array.dtype != dtype or array.ndim != self._ranks[name]:
+                if array.dtype != dtype or array.ndim != rank:
                     raise self._refuse(feeds)
         except (AttributeError, LookupError, TypeError):
             raise self._refuse(feeds) from None
-        if len(feeds) != len(self._dtypes):
+        if len(feeds) != len(self._expected):
             raise self._refuse(feeds)
         return self._opened.run(feeds, outputs)
 
@@ -78,7 +77,7 @@ class Session:
         if not isinstance(feeds, Mapping):
             return InvalidInput(f"the inputs are {type(feeds).__name__}, not a mapping of arrays", hint=takes)
         for name in feeds:
-            if name not in self._dtypes:
+            if all(name != spec.name for spec in self.inputs):
                 return InvalidInput(f"the graph has no input `{name}`", hint=takes, input=name)
         for spec in self.inputs:
             if spec.name not in feeds:
@@ -101,6 +100,16 @@ class Session:
                     input=spec.name,
                 )
         return InvalidInput("the inputs do not fit the graph", hint=takes)
+
+
+def _dtype(name: str) -> np.dtype[Any] | str:
+    """numpy's own type, which compares in a fraction of the time that a name takes; the name where numpy has none."""
+    import numpy as np
+
+    try:
+        return np.dtype(name)
+    except TypeError:
+        return name
 
 
 def open_session(
