@@ -103,7 +103,7 @@ class Session:
 
 
 def _dtype(name: str) -> np.dtype[Any] | str:
-    """numpy's own type, which compares in a fraction of the time that a name takes; the name where numpy has none."""
+    """The type itself, which compares in a fraction of the time that a name takes; the name where numpy has none."""
     import numpy as np
 
     try:
