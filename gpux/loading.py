@@ -13,7 +13,7 @@ from gpux import hardware, settings, tasks
 from gpux.artifact import Artifact
 from gpux.discovery import discover
 from gpux.errors import ArtifactNotFound, SourceError, UnknownTask, UnsupportedModel, UsageError
-from gpux.events import Progress, silent
+from gpux.events import Progress, Stopwatch, silent
 from gpux.model import Model
 from gpux.planning import AUTO, Plan, Request, choose
 from gpux.provider import Probe, Provider, State, find
@@ -58,8 +58,10 @@ def load(
     started = perf_counter()
     wanted = provider or settings.provider()
     available = _available(wanted)
-    fetch = partial(_pull, task=task, token=token, offline=offline, progress=progress)
+    watch = Stopwatch(progress)
+    fetch = partial(_pull, task=task, token=token, offline=offline, progress=watch)
     artifact, named = (model, None) if isinstance(model, Artifact) else _resolve(model, variant, fetch)
+    watch.stop()
     request = Request(
         provider=wanted,
         variant=variant or named or default_variant(),
@@ -78,12 +80,14 @@ def load(
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
     timings = {
-        "resolve": resolved - started,
+        "resolve": resolved - started - sum(watch.seconds.values()),
         "plan": planned - resolved,
         "open": opened - planned,
         "task": perf_counter() - opened,
     }
-    return Model(artifact, request, chosen, session, ready, task=task, timings=timings)
+    return Model(
+        artifact, request, chosen, session, ready, task=task, timings=timings, preparation=watch.seconds
+    )
 
 
 def plan(

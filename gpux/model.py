@@ -29,7 +29,8 @@ class Model:
         plan: What was chosen, and everything that was not.
         session: The open graph: tensors in, tensors out.
         pipeline: The task.
-        timings: Seconds that loading took, by part.
+        timings: Seconds that loading took, by part; ``open`` holds the runtime's own compilation or engine build.
+        preparation: Seconds that pulling took, by step; empty where the model was stored already.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Model:
         *,
         task: str,
         timings: dict[str, float],
+        preparation: dict[str, float] | None = None,
     ) -> None:
         self.artifact = artifact
         self.request = request
@@ -50,6 +52,7 @@ class Model:
         self.pipeline = pipeline
         self.task = task
         self.timings = timings
+        self.preparation = preparation or {}
 
     @property
     def placement(self) -> Placement:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
-from collections.abc import Iterable, Sequence
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpux import hardware
 from gpux._version import __version__
+from gpux.bench.workload import Workload
 
 if TYPE_CHECKING:
+    from gpux.artifact import Certificate
     from gpux.bench.subject import Subject
 
 DISTRIBUTIONS = (
@@ -27,21 +27,8 @@ DISTRIBUTIONS = (
     "onnxruntime-openvino",
     "openvino",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What every run answered.
-
-    Attributes:
-        count: Items per run.
-        characters: Characters of all items together; ``None`` where an item is no text.
-        sha256: Hexadecimal digest of the items; ``None`` where an item has no bytes of its own to hash.
-    """
-
-    count: int
-    characters: int | None
-    sha256: str | None
+FRAMEWORKS = ("torch", "transformers")
+"""Named where they are in the process: only the measurement of a source model loads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,72 +40,82 @@ class Identity:
         resolved: The commit or digest at its source.
         digest: The artifact's digest.
         task: What the model answers.
+        mode: ``onnx`` for the converted graph, ``torch`` for the source model in PyTorch.
         variant: The precision of its weights.
-        quality: Its certificate's class.
+        quality: Its certificate's class; ``reference`` for the source model itself.
         against: What it was proven against.
         min_cosine: Its certificate's smallest cosine.
+        top1: Its certificate's smallest top-1 agreement, from 0 to 1; ``None`` where no output is a class.
         provider: The provider that really ran.
         device: The device it ran on.
         precision: The precision it really computed in.
         nodes: The runtime's own provider name → number of graph nodes.
         share: Nodes on that provider / all nodes, from 0 to 1.
+        left_behind: Operator types that ran elsewhere.
         threads: Intra-op threads.
         versions: Software → version.
         machine: The machine.
         started: When the benchmark began: ISO 8601, UTC.
-        inputs: What every run answered.
+        workload: What every run answered.
     """
 
     reference: str
     resolved: str
     digest: str
     task: str
+    mode: str
     variant: str
     quality: str
     against: str
     min_cosine: float
+    top1: float | None
     provider: str
     device: str
     precision: str
     nodes: dict[str, int]
     share: float
+    left_behind: tuple[str, ...]
     threads: int
     versions: dict[str, str]
     machine: hardware.Machine
     started: str
-    inputs: Inputs
+    workload: Workload
 
 
-def identify(model: Subject, items: Sequence[Any]) -> Identity:
-    """The identity of a benchmark of these items that begins now."""
+def identify(model: Subject, workload: Workload, *, mode: str = "onnx") -> Identity:
+    """The identity of a benchmark of these inputs that begins now."""
     artifact, plan, placement = model.artifact, model.plan, model.placement
     certificate = artifact.variant(plan.variant).certificate
+    source = mode == "torch"
     return Identity(
         reference=artifact.reference,
         resolved=artifact.manifest.source.resolved,
         digest=artifact.digest,
         task=model.task,
+        mode=mode,
         variant=plan.variant,
-        quality=certificate.quality,
-        against=certificate.reference,
-        min_cosine=certificate.min_cosine,
+        quality="reference" if source else certificate.quality,
+        against="itself" if source else certificate.reference,
+        min_cosine=1.0 if source else certificate.min_cosine,
+        top1=None if source else _top1(certificate),
         provider=placement.provider,
         device=placement.device,
         precision=placement.precision,
         nodes=dict(placement.nodes),
         share=placement.share,
+        left_behind=tuple(placement.left_behind),
         threads=plan.threads,
         versions=versions(),
         machine=hardware.describe(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        inputs=describe(items),
+        workload=workload,
     )
 
 
 def versions() -> dict[str, str]:
     """Versions of GPUX, Python, and every installed package that computes: runtimes and provider plug-ins."""
     found = {"gpux": __version__, "python": platform.python_version()}
-    for name in DISTRIBUTIONS:
+    for name in (*DISTRIBUTIONS, *(name for name in FRAMEWORKS if name in sys.modules)):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -129,35 +126,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(items: Sequence[Any]) -> Inputs:
-    """The description of the items of one run."""
-    texts = list(_texts(items))
-    characters = None if None in texts else sum(len(text) for text in texts if text is not None)
-    try:
-        data = json.dumps(list(items), sort_keys=True, separators=(",", ":"), default=_bytes)
-    except TypeError:
-        return Inputs(len(items), characters, None)
-    return Inputs(len(items), characters, hashlib.sha256(data.encode()).hexdigest())
-
-
-def _texts(items: Iterable[Any]) -> Iterable[str | None]:
-    for item in items:
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            yield from _texts(item.values())
-        elif isinstance(item, list | tuple):
-            yield from _texts(item)
-        else:
-            yield None
-
-
-def _bytes(value: Any) -> list[str]:
-    if isinstance(value, bytes):
-        return ["bytes", hashlib.sha256(value).hexdigest()]
-    if not hasattr(value, "tobytes"):
-        raise TypeError(type(value).__name__)
-    # numpy arrays and Pillow images alike: their bytes mean nothing without a shape and a type.
-    shape = str(getattr(value, "shape", None) or getattr(value, "size", None))
-    kind = str(getattr(value, "dtype", None) or getattr(value, "mode", None))
-    return [kind, shape, hashlib.sha256(value.tobytes()).hexdigest()]
+def _top1(certificate: Certificate) -> float | None:
+    found = [output.top1 for output in certificate.outputs if output.top1 is not None]
+    return min(found) if found else None

@@ -1,118 +1,194 @@
-"""Calls a loaded model and writes down how long it took; computes nothing from that and knows no report.
+"""Measures a model in instalments: a first run, a warm-up, and steady runs in as many rounds as its caller likes.
 
-The wall time of a run is read around the whole call from ``time.perf_counter_ns``; the stages are the model's own. The
-garbage collector is off inside a run and as the caller left it between runs, so that memory stays bounded.
+Computes nothing from what it reads, and knows no report.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from gpux.bench.subject import Subject
+from gpux.bench import loops
+from gpux.bench.loops import NANO, Call, Run, Until
+from gpux.bench.samples import Failure, Samples, Series
+from gpux.bench.settings import Settings
+from gpux.bench.workload import Queries
 
-NANO = 1e9
+Tick = Callable[[str, int, int | None], None]
+"""Receives the phase, the runs that it has done, and the runs that it will do where that is known."""
+
+AUTO_MOST, AUTO_SECONDS = 1000, 60.0
+"""Bounds of an automatic warm-up, whichever comes first."""
+
+SETTLE = 2
+"""Runs at the beginning of every later round that count for nothing: another configuration had the caches before."""
+
+_TICK = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Runs of one phase, in order, by column; every column has one entry per run.
+class Measurement:
+    """One configuration being measured.
+
+    Args:
+        call: Answers one query.
+        queries: What to ask.
+        settings: How.
+        tick: Told how far it is, at most ten times a second.
+        stop: Set from any thread to end the phase after the runs under way.
 
     Attributes:
-        start: Seconds from the beginning of the benchmark to the beginning of the run.
-        seconds: Wall seconds of the run.
-        stages: Stage → seconds that the model booked to it in the run.
+        settled: Whether the automatic warm-up found a steady state; ``None`` where it was not asked to.
+        broken: Whether so many runs failed in a row that the rest was left.
     """
 
-    start: tuple[float, ...]
-    seconds: tuple[float, ...]
-    stages: dict[str, tuple[float, ...]]
+    def __init__(
+        self,
+        call: Call,
+        queries: Queries,
+        settings: Settings,
+        *,
+        tick: Tick | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.settled: bool | None = None
+        self.broken = False
+        self.stop = stop or threading.Event()
+        self.begin = perf_counter_ns()
+        self._call = call
+        self._calls: Sequence[Any] = queries.calls
+        self._settings = settings
+        self._tick = tick
+        self._told = 0
+        self._round = 0
+        self._runs: dict[str, list[tuple[int, Run]]] = {"first": [], "warmup": [], "steady": []}
+        self._failed: list[tuple[str, Run]] = []
+        self._random = random.Random(settings.seed)  # noqa: S311 - arrival times, not secrets
 
-    def __len__(self) -> int:
-        return len(self.seconds)
+    def first(self) -> None:
+        """The very first run.
 
+        Raises:
+            Exception: What the model raised: there is nothing to measure then.
+        """
+        self._alone("first", 1, at=0)
+        if self._failed:
+            error = self._failed[0][1].error
+            assert error is not None  # noqa: S101 - only failed runs are in the list
+            raise error
 
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Everything that was measured, phase by phase.
+    def warm_up(self) -> None:
+        """The runs between the first and the steady ones, as the settings say."""
+        if self._settings.warmup is not None:
+            self._alone("warmup", self._settings.warmup)
+            return
+        from gpux.bench.steady import steady
 
-    Attributes:
-        load: Part → seconds, as the model was loaded; empty where it does not say.
-        first: The benchmark's first run.
-        warmup: The runs after it that count for nothing.
-        steady: The runs that count.
-    """
+        self.settled = False
+        limit = perf_counter_ns() + int(AUTO_SECONDS * NANO)
+        while not self.settled and not self.stop.is_set() and not self.broken:
+            self._alone("warmup", 5)
+            seconds = [(run.end - run.start) / NANO for _, run in self._runs["warmup"]]
+            self.settled = steady(seconds)
+            if len(seconds) >= AUTO_MOST or perf_counter_ns() > limit:
+                break
 
-    load: dict[str, float]
-    first: Series
-    warmup: Series
-    steady: Series
+    def settle(self) -> None:
+        """Begin a later round, with runs that count for nothing."""
+        self._round += 1
+        self._alone("warmup", SETTLE)
 
+    def steady(self, *, runs: int | None, seconds: float | None) -> None:
+        """Steady runs, as many as asked for or as begin within so many seconds, whichever ends first."""
+        settings = self._settings
+        deadline = None if seconds is None else perf_counter_ns() + int(seconds * NANO)
+        until = Until(runs, deadline, self.stop)
+        first = len(self._runs["steady"])
+        ended = self._recorder("steady", None if runs is None else first + runs)
+        try:
+            if settings.rate is not None:
+                loops.open_loop(
+                    self._call,
+                    self._calls,
+                    first,
+                    until,
+                    ended,
+                    rate=settings.rate,
+                    workers=settings.concurrency,
+                    random_times=self._random,
+                )
+            elif settings.concurrency > 1:
+                loops.closed_loop(self._call, self._calls, first, until, ended, clients=settings.concurrency)
+            else:
+                loops.one_after_another(self._call, self._calls, first, until, ended)
+        finally:
+            self.broken = self.broken or until.failures >= loops.GIVE_UP
+            self._say("steady", None if runs is None else first + runs, now=True)
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The samples, and whether Ctrl-C cut them short."""
+    def samples(self, *, preparation: Mapping[str, float], load: Mapping[str, float]) -> Samples:
+        """Everything that was read so far."""
+        return Samples(
+            preparation=dict(preparation),
+            load=dict(load),
+            first=self._series("first"),
+            warmup=self._series("warmup"),
+            steady=self._series("steady"),
+            failures=tuple(self._failure(phase, run) for phase, run in self._failed),
+        )
 
-    samples: Samples
-    interrupted: bool
+    def _alone(self, phase: str, runs: int, *, at: int | None = None) -> None:
+        until = Until(runs, None, self.stop)
+        first = len(self._runs[phase]) if at is None else at
+        try:
+            loops.one_after_another(
+                self._call, self._calls, first, until, self._recorder(phase, first + runs)
+            )
+        finally:
+            self.broken = self.broken or until.failures >= loops.GIVE_UP
+            self._say(phase, first + runs, now=True)
 
+    def _recorder(self, phase: str, total: int | None) -> Callable[[Run], None]:
+        runs = self._runs[phase]
 
-@dataclass(slots=True)
-class _Recorder:
-    begin: int
-    start: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    stages: list[dict[str, float]] = field(default_factory=list)
+        def ended(run: Run) -> None:
+            if run.error is None:
+                runs.append((self._round, run))
+            else:
+                self._failed.append((phase, run))
+            self._say(phase, total)
 
-    def series(self) -> Series:
-        names = dict.fromkeys(name for run in self.stages for name in run)
-        columns = {name: tuple(run.get(name, 0.0) for run in self.stages) for name in names}
-        return Series(tuple(self.start), tuple(self.seconds), columns)
+        return ended
 
+    def _say(self, phase: str, total: int | None, *, now: bool = False) -> None:
+        if self._tick is None:
+            return
+        clock = perf_counter_ns()
+        if now or clock - self._told > _TICK * NANO:
+            self._told = clock
+            self._tick(phase, len(self._runs[phase]), total)
 
-def measure(
-    model: Subject,
-    inputs: Any,
-    *,
-    runs: int,
-    warmup: int,
-    progress: Callable[[int, int], None] | None,
-    parameters: Mapping[str, Any],
-) -> Measured:
-    """Time one first run, ``warmup`` runs and ``runs`` steady runs of ``model.timed(inputs, **parameters)``.
+    def _series(self, phase: str) -> Series:
+        told = sorted(self._runs[phase], key=lambda entry: entry[1].start)
+        runs = [run for _, run in told]
+        names = dict.fromkeys(name for run in runs for name in run.stages)
+        return Series(
+            start=tuple((run.start - self.begin) / NANO for run in runs),
+            seconds=tuple((run.end - run.start) / NANO for run in runs),
+            query=tuple(run.query for run in runs),
+            round=tuple(number for number, _ in told),
+            stages={name: tuple(run.stages.get(name, 0.0) for run in runs) for name in names},
+            pieces=tuple(run.pieces for run in runs) if any(run.pieces for run in runs) else (),
+        )
 
-    Ctrl-C ends the measurement; the run that it hit is dropped and the finished ones are kept.
-    """
-    begin = perf_counter_ns()
-    first, warm, steady = _Recorder(begin), _Recorder(begin), _Recorder(begin)
-    total, done, interrupted = 1 + warmup + runs, 0, False
-    try:
-        for recorder, count in ((first, 1), (warm, warmup), (steady, runs)):
-            for _ in range(count):
-                _run(model, inputs, parameters, recorder)
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-    except KeyboardInterrupt:
-        interrupted = True
-    samples = Samples(dict(model.timings), first.series(), warm.series(), steady.series())
-    return Measured(samples, interrupted)
-
-
-def _run(model: Subject, inputs: Any, parameters: Mapping[str, Any], recorder: _Recorder) -> None:
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        start = perf_counter_ns()
-        _, stages = model.timed(inputs, **parameters)
-        end = perf_counter_ns()
-    finally:
-        if collecting:
-            gc.enable()
-    recorder.start.append((start - recorder.begin) / NANO)
-    recorder.seconds.append((end - start) / NANO)
-    recorder.stages.append(stages)
+    def _failure(self, phase: str, run: Run) -> Failure:
+        lines = str(run.error).strip().splitlines()
+        return Failure(
+            phase=phase,
+            start=(run.start - self.begin) / NANO,
+            seconds=(run.end - run.start) / NANO,
+            query=run.query,
+            error=type(run.error).__name__,
+            message=lines[0] if lines else "",
+        )

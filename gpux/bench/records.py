@@ -1,11 +1,14 @@
-"""JSON → frozen dataclasses by their type hints, strictly: a missing, unknown or ill-typed field is named."""
+"""Frozen dataclasses → JSON values, and back by their type hints, strictly: a missing, unknown or ill-typed field is named.
+
+Columns (a series' fields of equal length) are checked where a record says that it is one, by ``__len__``.
+"""
 
 from __future__ import annotations
 
 import math
 import types
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
@@ -13,6 +16,18 @@ Record = TypeVar("Record")
 
 class Mismatch(Exception):
     """A value that is not what its field holds; the message names the field."""
+
+
+def encode(record: Any) -> Any:
+    """What ``json.dumps`` takes for a record: ``dataclasses.asdict`` without its copy of every number."""
+    if is_dataclass(record):
+        return {field.name: encode(getattr(record, field.name)) for field in fields(record)}
+    if isinstance(record, dict):
+        return {key: encode(value) for key, value in record.items()}
+    if isinstance(record, tuple | list):
+        plain = not record or isinstance(record[0], int | float | str)
+        return list(record) if plain else [encode(value) for value in record]
+    return record
 
 
 def decode(kind: type[Record], raw: Any, where: str = "") -> Record:
@@ -32,7 +47,20 @@ def decode(kind: type[Record], raw: Any, where: str = "") -> Record:
     for name in names:
         if name not in raw:
             raise Mismatch(f"`{_join(where, name)}` is missing")
-    return kind(**{name: _value(hints[name], raw[name], _join(where, name)) for name in names})
+    record = kind(**{name: _value(hints[name], raw[name], _join(where, name)) for name in names})
+    if hasattr(kind, "__len__"):
+        _check_columns(record, where)
+    return record
+
+
+def _check_columns(record: Any, where: str) -> None:
+    """Every column of a series has an entry per run, or none at all."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        for column in value.values() if isinstance(value, dict) else (value,):
+            optional = field.default is not MISSING or field.default_factory is not MISSING
+            if len(column) != len(record) and (column or not optional):
+                raise Mismatch(f"the columns of `{where}` differ in length")
 
 
 def _value(hint: Any, raw: Any, where: str) -> Any:
@@ -46,6 +74,13 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
         return decode(hint, raw, where)
     value: Any = None
     if origin is tuple and isinstance(raw, list):
+        if arguments[0] in (float, int) and all(type(item) in (float, int) for item in raw):
+            value = tuple(raw) if arguments[0] is int else tuple(map(float, raw))
+            if arguments[0] is float and not all(map(math.isfinite, value)):
+                raise Mismatch(f"`{where}` holds a number that is not finite")
+            if arguments[0] is int and not all(type(item) is int for item in raw):
+                raise Mismatch(f"`{where}` holds a number that is not whole")
+            return value
         value = tuple(_value(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(raw))
     elif origin is dict and isinstance(raw, dict):
         value = {key: _value(arguments[1], item, _join(where, key)) for key, item in raw.items()}

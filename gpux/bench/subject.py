@@ -1,8 +1,8 @@
-"""What the benchmark knows of a loaded model: records to read and one call to time; no class of the rooms above."""
+"""What the benchmark knows of a loaded model: records to read and calls to time; no class of the rooms above."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from gpux.artifact import Artifact
@@ -21,6 +21,8 @@ class Placed(Protocol):
     def nodes(self) -> Mapping[str, int]: ...
     @property
     def share(self) -> float: ...
+    @property
+    def left_behind(self) -> tuple[str, ...]: ...
 
 
 class Planned(Protocol):
@@ -35,13 +37,32 @@ class Planned(Protocol):
 class Task(Protocol):
     """What the benchmark asks of a task; :class:`gpux.tasks.pipeline.Pipeline` is one."""
 
+    @property
+    def noun(self) -> str:
+        """What its items are, in the plural."""
+        ...
+
     def is_item(self, inputs: Any) -> bool:
         """Whether ``inputs`` is one item rather than a list of them."""
         ...
 
-    def samples(self) -> list[Any]:
-        """Realistic items."""
+    def samples(self, length: int | None = None) -> list[Any]:
+        """Realistic items, of exactly so many tokens each where a length is given."""
         ...
+
+    def work(self, items: Sequence[Any]) -> Mapping[str, float]:
+        """What items amount to, besides their number: ``{"tokens": 143}``."""
+        ...
+
+    def feeds(self, items: Sequence[Any]) -> list[dict[str, Any]]:
+        """The tensors that the graph is given for items, in the batches that the task makes."""
+        ...
+
+
+class Runnable(Protocol):
+    """An open graph; :class:`gpux.session.Session` is one."""
+
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]: ...
 
 
 class Subject(Protocol):
@@ -54,9 +75,16 @@ class Subject(Protocol):
     @property
     def placement(self) -> Placed: ...
     @property
+    def session(self) -> Runnable: ...
+    @property
     def pipeline(self) -> Task: ...
     @property
     def task(self) -> str: ...
+    @property
+    def preparation(self) -> Mapping[str, float]:
+        """Seconds that pulling took, by step; empty where the model was stored already."""
+        ...
+
     @property
     def timings(self) -> Mapping[str, float]:
         """Seconds that loading took, by part."""
@@ -64,4 +92,12 @@ class Subject(Protocol):
 
     def timed(self, inputs: Any, **parameters: Any) -> tuple[Any, dict[str, float]]:
         """The answer, and the seconds of each stage."""
+        ...
+
+
+class Emitter(Protocol):
+    """A model whose task answers piece by piece, as generation does: its pipeline says ``emits = True``."""
+
+    def emit(self, inputs: Any, **parameters: Any) -> Iterator[Any]:
+        """The pieces of one answer, as they come."""
         ...

@@ -1,14 +1,38 @@
-"""Samples → summaries: the steady runs, their stages and their throughput; knows neither models nor reports."""
+"""Samples → summaries: the steady runs, their stages, throughput, rates and cost; knows neither models nor reports."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from gpux.bench import stats
-from gpux.bench.measure import Samples
+from gpux.bench import intervals, shape, stats
+from gpux.bench.samples import Samples, Series
+from gpux.bench.settings import Settings
+from gpux.bench.workload import Workload
 
 UNACCOUNTED = "other"
 """The share of a run that the model books to no stage."""
+
+MILLION = 1_000_000
+HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What a task that answers piece by piece adds.
+
+    Attributes:
+        first: Seconds to the first piece ("time to first token").
+        between: Seconds between pieces ("inter-token latency"), over all runs.
+        rate: Pieces per second after the first ("decode rate"), over all runs.
+        prompt: Input tokens per second until the first piece ("prompt processing"); ``None`` where tokens are unknown.
+    """
+
+    first: stats.Summary
+    between: stats.Summary | None
+    rate: float | None
+    prompt: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,26 +40,49 @@ class Summaries:
     """What the samples come to.
 
     Attributes:
+        preparation: Seconds of the pull, all steps together; ``None`` where the model was stored already.
         load: Seconds of loading, all parts together; ``None`` where the model does not say.
         first: Seconds of the first run; ``None`` where it was interrupted.
         steady: Seconds of the steady runs; ``None`` where there is none.
+        intervals: ``median``, ``mean`` (seconds) and ``throughput`` (items per second) → its 95 % bootstrap interval.
+        effective: How many independent runs the steady ones are worth, since neighbours in time resemble each other.
+        outliers: Positions of steady runs far from the rest; they count in every figure.
         stages: Stage → its seconds in the steady runs.
         shares: Stage → its part of all steady seconds, from 0 to 1; what no stage was booked stands under ``other``.
-        throughput: Items per second over all steady runs: items times runs / seconds.
+        span: Seconds from the beginning of the first steady run to the end of the last, pauses between rounds left out.
+        throughput: Items per second.
+        rates: Quantity of work → its amount per second.
+        pieces: For tasks that answer piece by piece.
+        failed: Steady runs that failed, in no other figure.
+        cost_per_million: What a million items cost at the settings' price per hour.
     """
 
+    preparation: float | None
     load: float | None
     first: float | None
     steady: stats.Summary | None
+    intervals: dict[str, tuple[float, float]]
+    effective: float | None
+    outliers: tuple[int, ...]
     stages: dict[str, stats.Summary]
     shares: dict[str, float]
+    span: float | None
     throughput: float | None
+    rates: dict[str, float]
+    pieces: Pieces | None
+    failed: int
+    cost_per_million: float | None
 
 
-def summarise(samples: Samples, *, items: int) -> Summaries:
-    """Summarise the samples of a benchmark whose every run answered ``items`` items."""
+def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Summaries:
+    """Summarise the samples of one configuration."""
     steady = samples.steady
     total = sum(steady.seconds)
+    together = settings.rate is not None or settings.concurrency > 1
+    busy = _ends(steady)[-1] if together and len(steady) else total
+    items = workload.batch * len(steady)
+    throughput = items / busy if busy else None
+    amounts = {name: sum(column[query] for query in steady.query) for name, column in workload.work.items()}
     stages = {
         name: found
         for name, column in steady.stages.items()
@@ -45,10 +92,82 @@ def summarise(samples: Samples, *, items: int) -> Summaries:
     if shares:
         shares[UNACCOUNTED] = max(0.0, 1 - sum(shares.values()))
     return Summaries(
+        preparation=sum(samples.preparation.values()) if samples.preparation else None,
         load=sum(samples.load.values()) if samples.load else None,
         first=samples.first.seconds[0] if len(samples.first) else None,
         steady=stats.summarise(steady.seconds),
+        intervals=_intervals(steady, workload.batch, together=together),
+        effective=intervals.effective(steady.seconds) if len(steady) else None,
+        outliers=shape.outliers(alike(steady)) if len(steady) else (),
         stages=stages,
         shares=shares,
-        throughput=items * len(steady) / total if total else None,
+        span=busy or None,
+        throughput=throughput,
+        rates={name: amount / busy for name, amount in amounts.items()} if busy else {},
+        pieces=_pieces(steady, workload),
+        failed=sum(failure.phase == "steady" for failure in samples.failures),
+        cost_per_million=None
+        if settings.cost_per_hour is None or not throughput
+        else settings.cost_per_hour / (throughput * HOUR) * MILLION,
+    )
+
+
+def alike(steady: Series) -> list[float]:
+    """Seconds of the runs as if all had answered the same query.
+
+    Each run is scaled by the median of all over the median of its own query, so that inputs of different lengths are not
+    taken for a machine that changes its mind. Queries with fewer than five runs tell too little; then nothing is scaled.
+    """
+    groups: dict[int, list[float]] = {}
+    for query, seconds in zip(steady.query, steady.seconds, strict=True):
+        groups.setdefault(query, []).append(seconds)
+    if len(groups) < 2 or min(map(len, groups.values())) < 5:
+        return list(steady.seconds)
+    whole = middle(steady.seconds)
+    factors = {query: whole / (middle(group) or 1.0) for query, group in groups.items()}
+    return [seconds * factors[query] for query, seconds in zip(steady.query, steady.seconds, strict=True)]
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median of at least one number."""
+    return stats.percentile(sorted(values), 50)
+
+
+def _intervals(steady: Series, batch: int, *, together: bool) -> dict[str, tuple[float, float]]:
+    if len(steady) < 2:
+        return {}
+    found = {"median": intervals.median(steady.seconds), "mean": intervals.mean(steady.seconds)}
+    if together:
+        found["throughput"] = intervals.completions(_ends(steady), batch)
+    elif found["mean"][0] > 0:
+        found["throughput"] = intervals.throughput(batch, steady.seconds)
+    return found
+
+
+def _ends(steady: Series) -> list[float]:
+    """When each run ended, in ascending order, in seconds since the first began; pauses between rounds left out."""
+    ends: list[float] = []
+    before = 0.0
+    for number in sorted(set(steady.round)):
+        chosen = [i for i, found in enumerate(steady.round) if found == number]
+        begin = min(steady.start[i] for i in chosen)
+        ends += sorted(before + steady.start[i] + steady.seconds[i] - begin for i in chosen)
+        before = ends[-1]
+    return ends
+
+
+def _pieces(steady: Series, workload: Workload) -> Pieces | None:
+    runs = [run for run in steady.pieces if run]
+    first = stats.summarise([run[0] for run in runs])
+    if first is None:
+        return None
+    gaps = [later - earlier for run in runs for earlier, later in pairwise(run)]
+    tokens = workload.work.get("tokens")
+    read = sum(tokens[query] for query in steady.query) if tokens else None
+    waited: Sequence[float] = [run[0] for run in runs]
+    return Pieces(
+        first=first,
+        between=stats.summarise(gaps),
+        rate=len(gaps) / sum(gaps) if sum(gaps) else None,
+        prompt=read / sum(waited) if read and sum(waited) else None,
     )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpux.bench.measure import Samples
-from gpux.bench.summary import Summaries
+from gpux.bench import conditions, shape
+from gpux.bench.conditions import Conditions
+from gpux.bench.samples import Samples, Series
+from gpux.bench.settings import Settings
+from gpux.bench.summary import Summaries, alike, middle
 
 RUNS_FOR_P99 = 100
 VARIATION = 0.2
 SLOW_FIRST = 2.0
+ENOUGH = 20
+"""Runs from which on the shape of a series says something."""
+
+OVERLOADED = 0.9
+"""Share of the arriving queries per second that must be answered per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +30,104 @@ class Caution:
     hint: str
 
 
-def judge(samples: Samples, summaries: Summaries, *, asked: int) -> tuple[Caution, ...]:
-    """The warnings that a benchmark of ``asked`` steady runs gives cause for."""
-    steady = summaries.steady
+def judge(
+    samples: Samples,
+    summaries: Summaries,
+    *,
+    settings: Settings,
+    conditions_found: Conditions | None = None,
+    settled: bool | None = None,
+    interrupted: bool = False,
+) -> tuple[Caution, ...]:
+    """The warnings that a benchmark gives cause for."""
+    found = [*_counts(samples, summaries, settings, interrupted=interrupted)]
+    if summaries.steady is not None:
+        found += _figures(summaries, settings)
+        found += _series(samples.steady, settled=settled)
+    if conditions_found is not None:
+        found += [Caution(*verdict) for verdict in conditions.verdicts(conditions_found)]
+    return tuple(found)
+
+
+def _counts(
+    samples: Samples, summaries: Summaries, settings: Settings, *, interrupted: bool
+) -> Iterator[Caution]:
     have = len(samples.steady)
-    found: list[Caution] = []
-    if have < asked:
-        found.append(
-            Caution("interrupted", f"stopped after {have} of {asked} steady runs", "run it again to the end")
+    if interrupted:
+        asked = f" of {settings.runs}" if settings.runs else ""
+        yield Caution("interrupted", f"stopped after {have}{asked} steady runs", "run it again to the end")
+    if samples.failures:
+        last = samples.failures[-1]
+        yield Caution(
+            "failures",
+            f"{_count(len(samples.failures), 'run')} failed and are in no figure, the last with {last.error}: {last.message}",
+            "mend that first: a model that fails now and then has no speed",
         )
-    if steady is None:
-        return tuple(found)
-    if have < RUNS_FOR_P99:
+    if summaries.steady is not None and have < RUNS_FOR_P99:
         message = (
             f"the p99 of {have} runs is decided by the slowest two" if have > 1 else "one run has no spread"
         )
-        found.append(Caution("few-runs", message, f"raise --runs to {RUNS_FOR_P99} or more"))
+        yield Caution("few-runs", message, f"raise --runs to {RUNS_FOR_P99} or more")
+
+
+def _figures(summaries: Summaries, settings: Settings) -> Iterator[Caution]:
+    steady = summaries.steady
+    assert steady is not None  # noqa: S101 - the caller looked
     if steady.variation is not None and steady.variation > VARIATION:
-        message = f"the runs vary by {steady.variation:.0%} of their mean"
-        found.append(Caution("spread", message, "close other programs, or raise --runs"))
+        yield Caution(
+            "spread",
+            f"the runs vary by {steady.variation:.0%} of their mean",
+            "close other programs, or raise --runs",
+        )
     if summaries.first is not None and summaries.first > SLOW_FIRST * steady.median > 0:
-        message = f"the first run took {summaries.first / steady.median:.1f} times the median and is left out of the figures"
-        found.append(Caution("slow-first", message, "send one request of your own before you serve"))
-    return tuple(found)
+        yield Caution(
+            "slow-first",
+            f"the first run took {summaries.first / steady.median:.1f} times the median and is left out of the figures",
+            "send one request of your own before you serve",
+        )
+    answered = (summaries.throughput or 0) / (settings.batch or 1)
+    if settings.rate is not None and answered < OVERLOADED * settings.rate:
+        yield Caution(
+            "overloaded",
+            f"{settings.rate:g} queries arrive per second and {answered:.3g} are answered: the wait grows without end",
+            "lower --rate, or raise --concurrency or --threads",
+        )
+
+
+def _series(steady: Series, *, settled: bool | None) -> Iterator[Caution]:
+    if settled is False:
+        yield Caution(
+            "never-steady",
+            "the warm-up ended at its limit without a steady state",
+            "find what else this machine does, or give --warmup a number and say so",
+        )
+    if len(steady) < ENOUGH:
+        return
+    values = alike(steady)
+    drift = shape.drift(values)
+    if drift is not None:
+        word = "slower" if drift.change > 0 else "faster"
+        yield Caution(
+            "drift",
+            f"the runs became {abs(drift.change):.0%} {word} from the beginning to the end",
+            "let the machine cool down, or use --warmup auto" if drift.change > 0 else "use --warmup auto",
+        )
+    modes = shape.modes(values)
+    if modes is not None:
+        low, high = modes.centres
+        yield Caution(
+            "bimodal",
+            f"the runs fall into two groups, the second {high / low - 1:.0%} slower and {modes.shares[1]:.0%} of all",
+            "look for what changes between them: cores of two kinds, frequency steps, another program",
+        )
+    spikes = shape.spikes(values)
+    if spikes is not None:
+        yield Caution(
+            "spikes",
+            f"{_count(len(shape.outliers(values)), 'run')} of {len(values)} lie far from the rest, the slowest at {max(values) / middle(values):.1f} times the median",
+            "close other programs; they count in every figure, so quote the median",
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,1 +1,1 @@
-"""Work in a process of its own: one JSON job in, JSON lines out (progress, one result or one error)."""
+"""Work in a process of its own: JSON jobs in, JSON lines out (progress, and one result or one error for each job)."""

@@ -1,10 +1,11 @@
-"""The side that works: reads one job, speaks JSON lines on the real standard output, and ends when its parent does."""
+"""The side that works: reads jobs, speaks JSON lines on the real standard output, and ends when its parent does."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import queue
 import sys
 import threading
 import time
@@ -18,36 +19,42 @@ Handler = Callable[[dict[str, Any], Progress], dict[str, Any]]
 _BEAT = 1.0
 
 
+HURRY = threading.Event()
+"""Set when the parent wants the job under way to end early, with what it has."""
+
+
 def serve(handler: Handler) -> None:
-    """Run one job and end the process.
+    """Answer jobs one after the other, and end the process when the parent does.
 
     Args:
         handler: Takes the job and a progress; returns the result. What it raises goes back as an error.
     """
     voice = _Voice()
-    job = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_follow_parent, args=(jobs,), daemon=True).start()
     threading.Thread(target=voice.beat, daemon=True).start()
+    while True:
+        job = jobs.get()
+        HURRY.clear()
+        voice.working.set()
+        answer = _answer(handler, job, voice)
+        voice.working.clear()
+        sys.stderr.flush()
+        voice.say(answer)
+
+
+def _answer(handler: Handler, job: dict[str, Any], voice: _Voice) -> dict[str, Any]:
     try:
         _limit(job.pop("memory", None))
-        result = handler(job, voice.progress)
-        voice.say({"type": "result", "result": result})
+        return {"type": "result", "result": handler(job, voice.progress)}
     except GpuxError as error:
-        voice.say(
-            {
-                "type": "error",
-                "kind": type(error).__name__,
-                **{k: v for k, v in error.as_dict().items() if k != "type"},
-            }
-        )
+        details = {k: v for k, v in error.as_dict().items() if k != "type"}
+        return {"type": "error", "kind": type(error).__name__, **details}
     except BaseException as error:  # noqa: BLE001 - the parent must hear of anything, an exit included
         import traceback
 
         traceback.print_exc()
-        voice.say(_told(error))
-    sys.stderr.flush()
-    # Toolchains leave threads and exit hooks behind that can hang or crash after the work is done.
-    os._exit(0)
+        return _told(error)
 
 
 def _told(error: BaseException) -> dict[str, Any]:
@@ -65,6 +72,7 @@ class _Voice:
     """The protocol's own file: libraries that print go to standard error."""
 
     def __init__(self) -> None:
+        self.working = threading.Event()
         self._lock = threading.Lock()
         self._stream = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
@@ -81,19 +89,26 @@ class _Voice:
                 "message": event.message,
                 "done": event.done,
                 "total": event.total,
+                "unit": event.unit,
             }
         )
 
     def beat(self) -> None:
-        while True:
+        while self.working.wait():
             time.sleep(_BEAT)
             self.say({"type": "beat", "processor": time.process_time()})
 
 
-def _follow_parent() -> None:
-    # The parent keeps standard input open while it lives, so the end of it means that the parent is gone.
-    sys.stdin.buffer.read()
-    os._exit(1)
+def _follow_parent(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    # The parent keeps standard input open while it lives, so the end of it means that the parent is gone. Nothing is
+    # freed then: toolchains leave threads and exit hooks behind that can hang or crash after the work is done.
+    for line in sys.stdin.buffer:
+        message = json.loads(line)
+        if "hurry" in message:
+            HURRY.set()
+        else:
+            jobs.put(message)
+    os._exit(0)
 
 
 def _limit(mebibytes: int | None) -> None:

@@ -56,27 +56,123 @@ def run(
     environment: Mapping[str, str] | None = None,
     bounds: Limits | None = None,
 ) -> dict[str, Any]:
-    """Run a job in a worker process and return its result.
+    """Run one job in a worker process and return its result; arguments and errors as for :class:`Worker`."""
+    with Worker(module, python=python, environment=environment, bounds=bounds) as worker:
+        return worker.ask(job, progress)
+
+
+class Worker:
+    """A worker process that answers one job after the other; a context manager that ends it.
 
     Args:
         module: The worker's module; its ``main`` calls :func:`gpux.worker.child.serve`.
-        job: JSON-able; passed on standard input, so that nothing of it shows in the process list.
         python: The interpreter; this one when ``None``.
-        progress: Receives the worker's progress.
         environment: Variables set for the worker on top of this process's.
-        bounds: When it is stopped; :func:`limits` when ``None``.
+        bounds: When it is stopped, job by job; :func:`limits` when ``None``.
 
     Raises:
-        GpuxError: What the worker itself raised, as the same class.
-        WorkerFailed: It died, hung, ran out of memory or of time; the message says which.
+        WorkerFailed: The interpreter cannot be started.
     """
-    bounds = bounds or limits()
-    with tempfile.TemporaryFile() as log:
-        process = _start(module, python or Path(sys.executable), environment or {}, log)
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        python: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        bounds: Limits | None = None,
+    ) -> None:
+        self._bounds = bounds or limits()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:
-            return _converse(process, dict(job), bounds, progress, log)
-        finally:
-            _stop(process)
+            self._process = _start(module, python or Path(sys.executable), environment or {}, self._log)
+        except BaseException:
+            self._log.close()
+            raise
+        self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        assert self._process.stdout is not None  # noqa: S101 - for the type checker: Popen was given pipes
+        threading.Thread(target=_listen, args=(self._process.stdout, self._messages), daemon=True).start()
+
+    def ask(self, job: Mapping[str, Any], progress: Progress = silent) -> dict[str, Any]:
+        """Have one job done.
+
+        Args:
+            job: JSON-able; passed on standard input, so that nothing of it shows in the process list.
+            progress: Receives the worker's progress.
+
+        Raises:
+            GpuxError: What the worker itself raised, as the same class.
+            WorkerFailed: It died, hung, ran out of memory or of time; the message says which.
+        """
+        self._send({**job, "memory": self._bounds.memory})
+        return self._converse(progress)
+
+    def hurry(self) -> None:
+        """Ask the job under way to end early, with what it has; :meth:`finish` gives that."""
+        self._send({"hurry": True})
+
+    def finish(self, progress: Progress = silent) -> dict[str, Any]:
+        """Wait for the job under way, whose :meth:`ask` was left by an exception; errors as there."""
+        return self._converse(progress)
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        _stop(self._process)
+        self._log.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        stream = self._process.stdin
+        assert stream is not None  # noqa: S101 - Popen was given pipes
+        with contextlib.suppress(OSError):  # it died: reported by the conversation
+            stream.write(json.dumps(message).encode() + b"\n")
+            stream.flush()
+
+    def _converse(self, progress: Progress) -> dict[str, Any]:
+        bounds, log = self._bounds, self._log
+        started = seen = time.monotonic()
+        processor = -1.0
+        while True:
+            try:
+                message = self._messages.get(timeout=1.0)
+            except queue.Empty:
+                message = {"type": "nothing"}
+            now = time.monotonic()
+            if message is None:
+                raise _death(self._process, log)
+            kind = message["type"]
+            if kind == "result":
+                result: dict[str, Any] = message["result"]
+                return result
+            if kind == "error":
+                raise _same(message, log)
+            if kind == "progress":
+                progress(
+                    Event(
+                        message["stage"],
+                        message["message"],
+                        message.get("done"),
+                        message.get("total"),
+                        message.get("unit", "B"),
+                    )
+                )
+            if kind == "progress" or (kind == "beat" and message["processor"] - processor > 0.05):
+                seen, processor = now, message.get("processor", processor)
+            if now - seen > bounds.stall:
+                raise _failed(
+                    f"it hung: no sign of work for {bounds.stall:g} seconds",
+                    "raise GPUX_WORKER_STALL if it was only slow",
+                    log,
+                )
+            if now - started > bounds.timeout:
+                raise _failed(
+                    f"it was stopped after {bounds.timeout:g} seconds", "raise GPUX_WORKER_TIMEOUT", log
+                )
 
 
 def _start(
@@ -111,48 +207,6 @@ def _start(
             hint="check GPUX_EXPORTER_PYTHON, or unset it",
             python=str(python),
         ) from error
-
-
-def _converse(
-    process: subprocess.Popen[bytes], job: dict[str, Any], bounds: Limits, progress: Progress, log: IO[bytes]
-) -> dict[str, Any]:
-    assert process.stdin is not None  # noqa: S101 - for the type checker: Popen was given pipes
-    assert process.stdout is not None  # noqa: S101
-    messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
-    threading.Thread(target=_listen, args=(process.stdout, messages), daemon=True).start()
-    with contextlib.suppress(BrokenPipeError):  # it died at birth: reported below
-        process.stdin.write(json.dumps({**job, "memory": bounds.memory}).encode() + b"\n")
-        process.stdin.flush()
-    started = seen = time.monotonic()
-    processor = -1.0
-    while True:
-        try:
-            message = messages.get(timeout=1.0)
-        except queue.Empty:
-            message = {"type": "nothing"}
-        now = time.monotonic()
-        if message is None:
-            raise _death(process, log)
-        kind = message["type"]
-        if kind == "result":
-            result: dict[str, Any] = message["result"]
-            return result
-        if kind == "error":
-            raise _same(message, log)
-        if kind == "progress":
-            progress(Event(message["stage"], message["message"], message.get("done"), message.get("total")))
-        if kind == "progress" or (kind == "beat" and message["processor"] - processor > 0.05):
-            seen, processor = now, message.get("processor", processor)
-        if now - seen > bounds.stall:
-            raise _failed(
-                f"it hung: no sign of work for {bounds.stall:g} seconds",
-                "raise GPUX_WORKER_STALL if it was only slow",
-                log,
-            )
-        if now - started > bounds.timeout:
-            raise _failed(
-                f"it was stopped after {bounds.timeout:g} seconds", "raise GPUX_WORKER_TIMEOUT", log
-            )
 
 
 def _listen(stream: IO[bytes], messages: queue.Queue[dict[str, Any] | None]) -> None:

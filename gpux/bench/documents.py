@@ -1,0 +1,116 @@
+"""Records → JSON documents with a kind and a schema, and strictly back; knows no record by name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from gpux.bench.records import Mismatch, decode, encode
+from gpux.errors import InvalidInput, StoreUnwritable
+
+SCHEMA = 2
+REPORT = "gpux benchmark"
+SUITE = "gpux benchmark suite"
+
+Document = TypeVar("Document")
+
+_HINT = "make one with gpux run MODEL --benchmark --output FILE.json"
+
+
+def dump(record: Any, kind: str) -> str:
+    """JSON text of a record: one line per top-level field, so that a difference of two documents can be read."""
+    fields = {"kind": kind, **encode(record)}
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(',', ':'))}"
+        for name, value in fields.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def parse(data: str | bytes, kinds: Mapping[str, type[Document]]) -> Document:
+    """Read :func:`dump`'s text as one of several kinds of record.
+
+    Raises:
+        InvalidInput: The text is none of them, or of another schema; the message names what is wrong.
+    """
+    try:
+        raw = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"this is no benchmark report: {error}", hint=_HINT) from error
+    kind = kinds.get(str(raw.get("kind"))) if isinstance(raw, dict) else None
+    if kind is None:
+        wanted = " or ".join(f'"kind": "{name}"' for name in kinds)
+        raise InvalidInput(f"this is no benchmark report: it lacks `{wanted}`", hint=_HINT)
+    if raw.get("schema") != SCHEMA:
+        found = raw.get("schema")
+        newer = isinstance(found, int) and found > SCHEMA
+        raise InvalidInput(
+            f"this report has schema {found!r}, this version of gpux reads {SCHEMA}",
+            hint="pip install --upgrade gpux" if newer else _HINT,
+            schema=found,
+        )
+    try:
+        record = decode(kind, {name: value for name, value in raw.items() if name != "kind"})
+    except (Mismatch, OverflowError) as error:  # a whole number can be too large for a float
+        raise InvalidInput(f"this benchmark report is damaged: {error}", hint=_HINT) from error
+    return record
+
+
+def read(path: Path | str, kinds: Mapping[str, type[Document]]) -> Document:
+    """Read one of several kinds of record from a file.
+
+    Raises:
+        InvalidInput: The file cannot be read, or is none of them.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInput(
+            f"`{path}` cannot be read: {error.strerror or error}", hint="check the path", path=path
+        ) from error
+    try:
+        return parse(data, kinds)
+    except InvalidInput as error:
+        raise InvalidInput(f"`{path}`: {error.message}", hint=error.hint, path=path) from error
+
+
+def write(path: Path | str, text: str) -> None:
+    """Write a document: a reader sees the old file or the new one, never half of it.
+
+    Raises:
+        StoreUnwritable: The file cannot be written.
+    """
+    target = Path(path)
+    try:
+        _write(target, text)
+    except OSError as error:
+        raise StoreUnwritable(
+            f"the report cannot be written to `{target}`: {error.strerror or error}",
+            hint="give --output a path in a directory that exists and that you may write to",
+            path=target,
+        ) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _write(target: Path, text: str) -> None:
+    if target.exists() and not target.is_file() and not target.is_dir():
+        # A pipe or a device takes the text as it comes; replacing it would destroy it.
+        target.write_text(text, encoding="utf-8")
+        return
+    target = target.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

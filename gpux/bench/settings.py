@@ -1,0 +1,181 @@
+"""How to measure: every setting of a benchmark, checked once; knows neither models nor inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpux.errors import InvalidSetting
+
+RUNS = 100
+WARMUP = 10
+AUTO = "auto"
+MULTI = 8
+"""Items of a query of MLPerf's multi-stream scenario."""
+
+SCENARIOS = ("single-stream", "multi-stream", "closed-loop", "server", "offline")
+LEVELS = ("task", "graph")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a benchmark measures.
+
+    The scenarios are MLPerf Inference's (Reddi et al., "MLPerf Inference Benchmark", 2020): ``single-stream`` asks for one
+    item after the other, ``multi-stream`` for a batch after the other, ``server`` lets queries arrive at random (Poisson)
+    whether or not the last one is answered, and ``offline`` asks for everything at once. ``closed-loop`` is several clients
+    that each wait for their answer.
+
+    Attributes:
+        scenario: One of :data:`SCENARIOS`.
+        runs: Steady runs asked for; ``None`` where only ``duration`` ends them.
+        duration: Seconds after which no steady run begins; ``None`` for no limit.
+        warmup: Runs between the first and the steady ones; ``None`` for as many as the steady state takes.
+        batch: Items per run; ``None`` for all of them.
+        sequence: Exact length of made inputs in tokens; ``None`` for inputs as they are.
+        concurrency: Clients that ask at once; in ``server``, workers that answer.
+        rate: Queries that arrive per second, in ``server``.
+        level: ``task`` (what a caller waits for) or ``graph`` (the runtime alone, on tensors made beforehand).
+        seed: Of the arrival times.
+        cost_per_hour: What the machine costs per hour, in any currency.
+        parameters: The task's own parameters, as JSON.
+        rounds: Parts that the steady runs were cut into, so that configurations could take turns.
+        isolation: ``process`` where every configuration ran in a process of its own, else ``off``.
+        clock: The clock that was read around each run.
+        collector: What Python's garbage collector did.
+        percentiles: How percentiles are defined; see :func:`gpux.bench.stats.percentile`.
+    """
+
+    scenario: str = "single-stream"
+    runs: int | None = RUNS
+    duration: float | None = None
+    warmup: int | None = WARMUP
+    batch: int | None = 1
+    sequence: int | None = None
+    concurrency: int = 1
+    rate: float | None = None
+    level: str = "task"
+    seed: int = 0
+    cost_per_hour: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    rounds: int = 1
+    isolation: str = "off"
+    clock: str = "perf_counter_ns"
+    collector: str = "off during each run"
+    percentiles: str = "linear interpolation"
+
+
+def settle(
+    *,
+    runs: int | None = None,
+    warmup: int | str = WARMUP,
+    duration: float | None = None,
+    batch_size: int | None = None,
+    sequence_length: int | None = None,
+    concurrency: int | None = None,
+    rate: float | None = None,
+    scenario: str | None = None,
+    level: str = "task",
+    seed: int = 0,
+    cost_per_hour: float | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Check what was asked for, and fill in the rest.
+
+    Args:
+        runs: At least 1; 100 when ``None``, or no limit where ``duration`` is given.
+        warmup: At least 0, or ``"auto"``.
+        duration: Seconds, above 0.
+        batch_size: At least 1; what the scenario asks for when ``None``.
+        sequence_length: Tokens, at least 1.
+        concurrency: At least 1.
+        rate: Queries per second, above 0.
+        scenario: One of :data:`SCENARIOS`; follows from the others when ``None``.
+        level: One of :data:`LEVELS`.
+        seed: Of the arrival times.
+        cost_per_hour: At least 0.
+        parameters: The task's own.
+
+    Raises:
+        InvalidSetting: A value is out of range, or two contradict each other.
+    """
+    _whole("runs", runs, 1)
+    _whole("warmup", None if warmup == AUTO else warmup, 0, also=f" or {AUTO}")
+    _whole("batch-size", batch_size, 1)
+    _whole("sequence-length", sequence_length, 1)
+    _whole("concurrency", concurrency, 1)
+    _whole("seed", seed, 0)
+    _above_zero("duration", duration, "seconds")
+    _above_zero("rate", rate, "queries per second")
+    if cost_per_hour is not None and not _finite(cost_per_hour, least=0):
+        raise _wrong("cost-per-hour", cost_per_hour, "an amount of 0 or more")
+    if level not in LEVELS:
+        raise _wrong("level", level, " or ".join(LEVELS))
+    chosen = _scenario(scenario, batch_size, concurrency, rate)
+    return Settings(
+        scenario=chosen,
+        runs=RUNS if runs is None and duration is None else runs,
+        duration=None if duration is None else float(duration),
+        warmup=None if isinstance(warmup, str) else warmup,
+        batch=batch_size or {"multi-stream": MULTI, "offline": None}.get(chosen, 1),
+        sequence=sequence_length,
+        concurrency=concurrency or 1,
+        rate=None if rate is None else float(rate),
+        level=level,
+        seed=seed,
+        cost_per_hour=None if cost_per_hour is None else float(cost_per_hour),
+        parameters=dict(parameters or {}),
+    )
+
+
+def _scenario(asked: str | None, batch: int | None, concurrency: int | None, rate: float | None) -> str:
+    if asked is not None and asked not in SCENARIOS:
+        raise _wrong("scenario", asked, f"one of {', '.join(SCENARIOS)}")
+    clients = (concurrency or 1) > 1
+    found = "server" if rate else "closed-loop" if clients else "multi-stream" if (batch or 1) > 1 else None
+    chosen = asked or found or "single-stream"
+    wrong = {
+        "server": rate is None and "needs --rate, the queries that arrive per second",
+        "single-stream": (rate or clients or (batch or 1) > 1)
+        and "is one item at a time: no --rate, --concurrency or --batch-size",
+        "multi-stream": (rate or clients or batch == 1)
+        and "is one batch at a time: no --rate or --concurrency, and a --batch-size above 1",
+        "closed-loop": (rate or not clients) and "needs a --concurrency above 1, and no --rate",
+        "offline": (rate or batch) and "asks for everything at once: no --rate or --batch-size",
+    }[chosen]
+    if wrong:
+        raise InvalidSetting(
+            f"scenario `{chosen}` {wrong}",
+            hint="leave --scenario out: it follows from the others",
+            setting="scenario",
+        )
+    return chosen
+
+
+def _whole(name: str, value: Any, least: int, also: str = "") -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _wrong(name, value, f"a whole number of {least} or more{also}")
+
+
+def _above_zero(name: str, value: Any, unit: str) -> None:
+    if value is not None and (not _finite(value, least=0) or value == 0):
+        raise _wrong(name, value, f"a number of {unit} above 0")
+
+
+def _finite(value: Any, *, least: float) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= least
+    )
+
+
+def _wrong(name: str, value: Any, wanted: str) -> InvalidSetting:
+    return InvalidSetting(
+        f"`{name}` is `{value}`, not {wanted}", hint=f"give --{name} {wanted}", setting=name
+    )
