@@ -12,17 +12,19 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, pooling, sentence_modules, texts, tokens
+from gpux.tasks import layers, limits, pooling, sentence_modules, texts
 from gpux.tasks.fields import Fields
-from gpux.tasks.pipeline import Clock, Pipeline
+from gpux.tasks.pipeline import Clock
 from gpux.tasks.text_graph import TextGraph
+from gpux.tasks.text_pipeline import TextPipeline
+from gpux.tasks.tokens import Text
 from gpux.tensors import TensorSpec
 
 _TOKEN_OUTPUTS = ("last_hidden_state", "token_embeddings")
 _SENTENCE_OUTPUT = "sentence_embedding"
 
 
-class EmbeddingPipeline(Pipeline):
+class EmbeddingPipeline(TextPipeline):
     """A session whose graph gives token vectors, or whole sentence vectors, with the modules that follow.
 
     Raises:
@@ -38,10 +40,7 @@ class EmbeddingPipeline(Pipeline):
         aliases={"token_embeddings": "last_hidden_state"},
     )
 
-    @classmethod
-    def prefetch(cls, artifact: Artifact) -> None:
-        """Read the tokenizer."""
-        tokens.prefetch(artifact)
+    noun: ClassVar[str] = "sentences"
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
@@ -171,13 +170,12 @@ class EmbeddingPipeline(Pipeline):
         """The line itself."""
         return text
 
-    def is_item(self, inputs: Any) -> bool:
-        """A text is one item; a list of texts is not."""
-        return texts.is_item(inputs)
+    def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
+        prefix = self._prefix(parameters)
+        return self._graph, [prefix + texts.checked(item, position=i) for i, item in enumerate(items)]
 
-    def samples(self) -> list[Any]:
-        """Eight texts of 1 to 30 words: queries, reviews and prose in three languages."""
-        return list(texts.SAMPLES)
+    def _prefix(self, parameters: Mapping[str, Any]) -> str:
+        return self._prompt(parameters.get("prompt_name"), parameters.get("prompt"))
 
     def _pool(self, outputs: np.ndarray, spans: Sequence[tuple[int, int]], skip: int) -> np.ndarray:
         outputs = outputs.astype(np.float32, copy=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from gpux.tasks import layers, limits, texts
 from gpux.tasks.embedding import EmbeddingPipeline
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import TextGraph
+from gpux.tasks.tokens import Text
 
 
 class TaskPipeline(EmbeddingPipeline):
@@ -43,10 +44,10 @@ class TaskPipeline(EmbeddingPipeline):
         """
         if len(self._output.shape) != 3:
             raise layers.unsupported(self.artifact, "a graph without token vectors")
-        checked = [texts.checked(item, position=i) for i, item in enumerate(items)]
+        graph, checked = self._seen(items, {})
         answers: list[Any] = [None] * len(checked)
         name = self._output.name
-        for batch in self._token_graph.run(checked, clock, [name], truncate=truncation):
+        for batch in graph.run(checked, clock, [name], truncate=truncation):
             outputs = batch.outputs[name].astype(np.float32, copy=False)
             for row, (position, (start, stop)) in enumerate(zip(batch.rows, batch.spans, strict=True)):
                 tokens = outputs[row : row + 1, start:stop]
@@ -63,6 +64,12 @@ class TaskPipeline(EmbeddingPipeline):
                 (texts.brief(item), str(len(tokens)), str(size), texts.numbers(tokens[0]) if size else "")
             )
         return Table(("text", "tokens", "dimensions", "first token"), tuple(rows))
+
+    def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
+        return self._token_graph, [texts.checked(item, position=i) for i, item in enumerate(items)]
+
+    def _prefix(self, parameters: Mapping[str, Any]) -> str:
+        return ""  # token vectors are those of the text itself; prompts are for `encode`
 
     @cached_property
     def _token_graph(self) -> TextGraph:

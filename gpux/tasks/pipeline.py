@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpux import integrity
 from gpux.artifact import Artifact
-from gpux.errors import InvalidInput
+from gpux.errors import InvalidInput, InvalidSetting
 from gpux.head import Head
 from gpux.session import Session
+
+if TYPE_CHECKING:
+    import numpy as np
 
 STAGES = ("preprocess", "infer", "postprocess")
 
@@ -51,6 +54,7 @@ class Pipeline(ABC):
 
     Attributes:
         head: What the task needs of a checkpoint.
+        noun: What its items are, as people count them ("120 sentences per second").
         parameters: Names of the keyword arguments that :meth:`answer` takes.
         window: Items that :meth:`stream` holds at once.
 
@@ -59,6 +63,7 @@ class Pipeline(ABC):
     """
 
     head: ClassVar[Head]
+    noun: ClassVar[str] = "inputs"
     parameters: ClassVar[tuple[str, ...]] = ()
     window: ClassVar[int] = 2048
 
@@ -96,8 +101,55 @@ class Pipeline(ABC):
         """The answers for a person."""
 
     @abstractmethod
-    def samples(self) -> list[Any]:
-        """Realistic items for a benchmark that was given none."""
+    def samples(self, length: int | None = None, **parameters: Any) -> list[Any]:
+        """Realistic items for a benchmark that was given none.
+
+        Args:
+            length: Tokens that each item must come to, special ones included; as long as they are when ``None``. A task
+                without lengths refuses one with ``super().samples(length)``.
+            **parameters: As for :meth:`answer`, where they change what the model sees.
+
+        Raises:
+            InvalidSetting: The task has no lengths, the model cannot take this one, or no text comes to it exactly.
+        """
+        if length is not None:
+            raise InvalidSetting(
+                f"the task of `{self.artifact.reference}` has no inputs of a length in tokens",
+                hint="leave the length out, or give inputs of your own",
+                length=length,
+            )
+        return []
+
+    def work(self, items: Sequence[Any], **parameters: Any) -> Mapping[str, float]:
+        """How much work items are beyond their number, such as ``{"tokens": 143}``, as the model really sees them.
+
+        Where an item holds several of what :attr:`noun` counts, their number stands under the noun.
+
+        Args:
+            items: The items.
+            **parameters: As for :meth:`answer`, where they change what the model sees.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take.
+        """
+        self.check(parameters)
+        return {}
+
+    def feeds(self, items: Sequence[Any], **parameters: Any) -> list[dict[str, np.ndarray]]:
+        """The tensors that :meth:`answer` would give the graph for these items, run by run: to measure the graph alone.
+
+        Args:
+            items: The items.
+            **parameters: As for :meth:`answer`, where they change what the model sees.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take.
+            InvalidSetting: The task cannot say, because one run depends on the answer of another.
+        """
+        raise InvalidSetting(
+            f"the task of `{self.artifact.reference}` does not say what its graph is given",
+            hint="measure the task as a whole, or give the graph tensors: model.session.run({...})",
+        )
 
     def stream(
         self, items: Iterable[Any], /, *, window: int | None = None, **parameters: Any

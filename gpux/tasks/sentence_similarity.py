@@ -14,6 +14,8 @@ from gpux.session import Session
 from gpux.tasks import layers, texts
 from gpux.tasks.embedding import EmbeddingPipeline
 from gpux.tasks.pipeline import Clock, Table
+from gpux.tasks.text_graph import TextGraph
+from gpux.tasks.tokens import Text
 
 _KEYS = ("source_sentence", "sentences")
 
@@ -42,16 +44,7 @@ class TaskPipeline(EmbeddingPipeline):
         Raises:
             InvalidInput: An item is neither, or a parameter is out of range.
         """
-        flat: list[Any] = []
-        counts: list[int | None] = []
-        for position, item in enumerate(items):
-            if isinstance(item, Mapping):
-                source, sentences = _comparison(item, position)
-                flat += [source, *sentences]
-                counts.append(len(sentences))
-            else:
-                flat.append(texts.checked(item, position=position))
-                counts.append(None)
+        flat, counts = _flattened(items)
         vectors = self.embed(flat, clock, **parameters)
         similarity = _SIMILARITIES[self._similarity]
         answers: list[Any] = []
@@ -65,6 +58,16 @@ class TaskPipeline(EmbeddingPipeline):
                 start += 1 + count
         clock.lap("postprocess")
         return answers
+
+    def work(self, items: Sequence[Any], **parameters: Any) -> Mapping[str, float]:
+        """``tokens``, and ``sentences`` where there are comparisons, each of which is several of them."""
+        work = super().work(items, **parameters)
+        if not any(isinstance(item, Mapping) for item in items):
+            return work
+        return {**work, self.noun: len(_flattened(items)[0])}
+
+    def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
+        return super()._seen(_flattened(items)[0], parameters)
 
     def parse(self, text: str) -> Any:
         """A text, or the mapping of a comparison where the line is a JSON object with its keys."""
@@ -101,6 +104,21 @@ _SIMILARITIES: dict[str, Callable[[layers.Floats, layers.Floats], layers.Floats]
     "euclidean": lambda source, others: -np.sqrt(np.square(others - source).sum(axis=-1)),
     "manhattan": lambda source, others: -np.abs(others - source).sum(axis=-1),
 }
+
+
+def _flattened(items: Sequence[Any]) -> tuple[list[str], list[int | None]]:
+    """The texts to embed, and for each item the number of its sentences, ``None`` where it is a text."""
+    flat: list[str] = []
+    counts: list[int | None] = []
+    for position, item in enumerate(items):
+        if isinstance(item, Mapping):
+            source, sentences = _comparison(item, position)
+            flat += [source, *sentences]
+            counts.append(len(sentences))
+        else:
+            flat.append(texts.checked(item, position=position))
+            counts.append(None)
+    return flat, counts
 
 
 def _comparison(item: Mapping[Any, Any], position: int) -> tuple[str, list[str]]:

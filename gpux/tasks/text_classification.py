@@ -15,16 +15,18 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, texts, tokens
+from gpux.tasks import layers, limits, texts
 from gpux.tasks.fields import Fields
-from gpux.tasks.pipeline import Clock, Pipeline, Table
+from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import TextGraph
+from gpux.tasks.text_pipeline import TextPipeline
+from gpux.tasks.tokens import Text
 
 BEST = "best"
 """``top_k`` when it is not given: the best label as a mapping of its own instead of a list of one."""
 
 
-class TaskPipeline(Pipeline):
+class TaskPipeline(TextPipeline):
     """A sequence classifier: one label, several labels, or a regression.
 
     Raises:
@@ -39,11 +41,6 @@ class TaskPipeline(Pipeline):
         classes=True,
     )
     parameters: ClassVar[tuple[str, ...]] = ("function_to_apply", "top_k", "truncation")
-
-    @classmethod
-    def prefetch(cls, artifact: Artifact) -> None:
-        """Read the tokenizer."""
-        tokens.prefetch(artifact)
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
@@ -84,10 +81,10 @@ class TaskPipeline(Pipeline):
             InvalidInput: An item or a parameter that the task cannot take.
         """
         keep = _top_k(top_k)
-        checked = [texts.text_or_pair(item, position=i) for i, item in enumerate(items)]
+        graph, checked = self._seen(items, {})
         apply = self._apply(function_to_apply)
         answers: list[Any] = [None] * len(checked)
-        for batch in self._graph.run(checked, clock, [self._output], truncate=truncation):
+        for batch in graph.run(checked, clock, [self._output], truncate=truncation):
             scores = apply(batch.outputs[self._output].astype(np.float32, copy=False))
             for position, row in zip(batch.rows, scores, strict=True):
                 answers[position] = self._best(row) if top_k == BEST else self._ranked(row)[:keep]
@@ -97,10 +94,6 @@ class TaskPipeline(Pipeline):
         """The answer to one item; the pipeline puts the best label of a lone text, but not of a lone pair, in a list."""
         answer = self.answer([item], clock, **parameters)[0]
         return [answer] if isinstance(item, str) and isinstance(answer, dict) else answer
-
-    def is_item(self, inputs: Any) -> bool:
-        """A text or a mapping is one item; a list of them is not."""
-        return texts.is_item(inputs)
 
     def parse(self, text: str) -> Any:
         """A text; a pair where the line is a JSON object with ``text``, or two texts with a tab between."""
@@ -125,10 +118,6 @@ class TaskPipeline(Pipeline):
                 shown = ""
         return Table(("text", "label", "score"), tuple(rows))
 
-    def samples(self) -> list[Any]:
-        """Eight texts of 1 to 30 words: queries, reviews and prose in three languages."""
-        return list(texts.SAMPLES)
-
     def describe(self) -> Mapping[str, Any]:
         """Labels, the kind of problem, and the maximum length."""
         return {
@@ -136,6 +125,9 @@ class TaskPipeline(Pipeline):
             "problem_type": self._problem,
             "max_length": self._graph.tokenizer.max_length,
         }
+
+    def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
+        return self._graph, [texts.text_or_pair(item, position=i) for i, item in enumerate(items)]
 
     def _apply(self, name: str | None) -> Callable[[np.ndarray], np.ndarray]:
         if name is not None:

@@ -81,18 +81,30 @@ class TextGraph:
             InvalidInput: A text is too long and must not be truncated.
             RunFailed: The runtime failed.
         """
-        for first in range(0, len(texts), WINDOW):
-            encodings = self.tokenizer(texts[first : first + WINDOW])
+        for first, encodings in self._windows(texts):
             if not truncate:
                 self._refuse_cut(encodings, first)
-            lengths = [len(encoding) for encoding in encodings]
-            for members in batching.cut(lengths):
+            for members in _batches(encodings):
                 feeds, spans = self._pad([encodings[i] for i in members])
                 clock.lap("preprocess")
                 answer = self._session.run(feeds, outputs)
                 clock.lap("infer")
                 yield Batch([first + i for i in members], spans, answer)
                 clock.lap("postprocess")
+
+    def feeds(self, texts: Sequence[Text]) -> Iterator[dict[str, np.ndarray]]:
+        """What :meth:`run` would give the graph: one array [rows, tokens] per input, batch after batch."""
+        for _, encodings in self._windows(texts):
+            for members in _batches(encodings):
+                yield self._pad([encodings[i] for i in members])[0]
+
+    def count(self, texts: Sequence[Text]) -> int:
+        """Tokens of all texts as the graph sees them: truncated, with special tokens, without padding."""
+        return sum(len(encoding) for _, encodings in self._windows(texts) for encoding in encodings)
+
+    def _windows(self, texts: Sequence[Text]) -> Iterator[tuple[int, list[Encoding]]]:
+        for first in range(0, len(texts), WINDOW):
+            yield first, self.tokenizer(texts[first : first + WINDOW])
 
     def _refuse_cut(self, encodings: Sequence[Encoding], first: int) -> None:
         for position, encoding in enumerate(encodings, first):
@@ -140,3 +152,7 @@ class TextGraph:
             else:
                 feeds[name] = np.array((encoding.type_ids,), dtype)
         return feeds, [(0, width)]
+
+
+def _batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
+    return batching.cut([len(encoding) for encoding in encodings])
