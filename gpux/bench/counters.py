@@ -188,16 +188,22 @@ def _asked(root: Path, name: str) -> float | None:
 
 
 def _throttles(root: Path) -> dict[str, int] | None:
+    """Two files per core, hundreds on a large machine, hence no :class:`Path` of each."""
     found = {}
-    for core in _listing(root / "sys/devices/system/cpu"):
-        if core.name[:3] != "cpu" or not core.name[3:].isdecimal():
-            continue
-        if not (core / "thermal_throttle").is_dir():
-            break
-        for name in ("core_throttle_count", "package_throttle_count"):
-            count = number(core / "thermal_throttle" / name)
-            if count is not None:
-                found[f"{core.name}/{name}"] = count
+    top = str(root / "sys/devices/system/cpu")
+    # Those that are switched off leave gaps in the numbers of the others.
+    configured = os.sysconf("SC_NPROCESSORS_CONF") if hasattr(os, "sysconf") else os.cpu_count()
+    for core in range(configured or 1):
+        for kind in ("core", "package"):
+            name = f"cpu{core}/thermal_throttle/{kind}_throttle_count"
+            try:
+                descriptor = os.open(f"{top}/{name}", os.O_RDONLY)
+            except OSError:
+                continue
+            try:
+                found[name] = int(os.read(descriptor, 32))
+            finally:
+                os.close(descriptor)
     return found or None
 
 
