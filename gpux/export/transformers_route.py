@@ -11,15 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir
 import torch
 import transformers
 from transformers.exporters import OnnxConfig, OnnxExporter
 
-from gpux.errors import UnsafeWeights, UnsupportedModel
+from gpux.errors import UnsupportedModel
 from gpux.events import Event, Progress
-from gpux.export import probes
+from gpux.export import checkpoint, probes
 
 _EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
@@ -58,18 +57,14 @@ def run(
     clock = _Clock(progress)
     tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
     clock.step("loading the checkpoint")
-    model = _load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     settings = _input_settings(model, tokenizer)
     clock.step("computing the reference outputs")
     feeds = probes.text_probes(**settings)
-    references = [_reference(model, probe, outputs) for probe in feeds]
+    references = [checkpoint.compute(model, probe, outputs) for probe in feeds]
     kept = [name for name in outputs if name in references[0]]
     if not kept:
-        raise UnsupportedModel(
-            f"{type(model).__name__} returns none of {', '.join(outputs)}",
-            hint="try another --task",
-            architecture=type(model).__name__,
-        )
+        raise checkpoint.absent(model, outputs)
     probes.save(output / "probes.npz", feeds)
     probes.save(output / "reference.npz", references)
     if not references_only:
@@ -106,7 +101,7 @@ def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise UnsupportedModel(
-            f"its tokenizer cannot be loaded: {_first_line(error)}",
+            f"its tokenizer cannot be loaded: {checkpoint.first_line(error)}",
             hint="check the model's tokenizer files",
             path=source,
         ) from error
@@ -121,59 +116,6 @@ def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
             tokenizer=type(tokenizer).__name__,
         )
     return tokenizer
-
-
-def _load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool) -> Any:
-    if not allow_pickle:
-        torch.load = (
-            _refuse_pickle  # the files were looked over before; no configuration talks its way round that
-        )
-    try:
-        model, report = getattr(transformers, auto).from_pretrained(
-            source,
-            dtype=torch.float32,
-            trust_remote_code=trust_remote_code,
-            use_safetensors=None if allow_pickle else True,
-            output_loading_info=True,
-        )
-    except UnsafeWeights:
-        raise
-    except OSError as error:
-        if "safetensors" in str(error) and not allow_pickle:
-            raise _unsafe() from error
-        raise UnsupportedModel(
-            f"the checkpoint cannot be loaded: {_first_line(error)}", hint="gpux pull --force", path=source
-        ) from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise UnsupportedModel(
-            f"transformers {version('transformers')} cannot load it: {_first_line(error)}",
-            hint="gpux exporter install transformers gets the newest toolchain",
-            path=source,
-        ) from error
-    # An encoder's pooler may be missing, for nobody reads it; any other missing weight would be random numbers.
-    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise UnsupportedModel(
-            f"the checkpoint lacks weights of {type(model).__name__}: {', '.join(missing[:3])}"
-            + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),
-            hint="they would be random; pull a checkpoint that was trained for this task, or choose another --task",
-            architecture=type(model).__name__,
-        )
-    model.config.use_cache = False
-    return model.eval()
-
-
-def _refuse_pickle(*_: Any, **__: Any) -> Any:
-    raise _unsafe()
-
-
-def _unsafe() -> UnsafeWeights:
-    return UnsafeWeights(
-        "the weights are pickled, which can run code when they are loaded",
-        hint="use a revision with safetensors, or pass --allow-pickle if you trust the authors",
-    )
 
 
 def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
@@ -200,12 +142,6 @@ def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def _reference(model: Any, feeds: probes.Feeds, outputs: tuple[str, ...]) -> probes.Feeds:
-    with torch.inference_mode():
-        result = model(**{name: torch.from_numpy(array) for name, array in feeds.items()})
-    return {name: result[name].numpy().astype(np.float32) for name in outputs if result.get(name) is not None}
-
-
 def _export(model: Any, feeds: probes.Feeds, maximum: int) -> onnx_ir.Model:
     tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
     named = {
@@ -225,7 +161,7 @@ def _export(model: Any, feeds: probes.Feeds, maximum: int) -> onnx_ir.Model:
         except Exception as error:  # noqa: BLE001 - torch.export raises what the model's own code raises
             failure = error
     raise UnsupportedModel(
-        f"{type(model).__name__} cannot be exported: {_first_line(failure)}",
+        f"{type(model).__name__} cannot be exported: {checkpoint.first_line(failure)}",
         hint="see docs/models.md for the families that are known to work",
         architecture=type(model).__name__,
     ) from failure
@@ -276,8 +212,3 @@ def _strip(program: onnx_ir.Model) -> None:
             value.metadata_props.clear()
     for value in (*program.graph.inputs, *program.graph.initializers.values()):
         value.metadata_props.clear()
-
-
-def _first_line(error: BaseException | None) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:300]
