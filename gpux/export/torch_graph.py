@@ -1,0 +1,164 @@
+"""The source model in PyTorch behind the contract of an opened graph, so that a session and a task can run over it.
+
+Imported only in the exporter's environment; knows no task and no store.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+
+from gpux.errors import InvalidSetting, RunFailed, UnsupportedModel
+from gpux.export import checkpoint
+from gpux.provider import Placement
+from gpux.tensors import TensorSpec
+
+_LENGTHS = (5, 7)  # of the two runs that show which axes follow the sequence
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class TorchGraph:
+    """One model in eager PyTorch, fp32, on the CPU; a :class:`gpux.provider.Opened`.
+
+    Safe to run from several threads at once: a forward pass in inference mode changes nothing.
+
+    Attributes:
+        inputs: The inputs that the model's ``forward`` takes, of those that were asked for.
+        outputs: The outputs that it gives, of those that were asked for, float32.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        aliases: Mapping[str, str],
+    ) -> None:
+        self._model = model
+        self._own = {spec.name: aliases.get(spec.name, spec.name) for spec in outputs}
+        self._leaves = sum(1 for module in model.modules() if next(module.children(), None) is None)
+        self.inputs = inputs
+        self.outputs = outputs
+
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Arrays in by input name, float32 arrays out by output name (all outputs when ``None``).
+
+        Raises:
+            RunFailed: The model failed, has no such output, or is closed.
+        """
+        names = list(self._own) if outputs is None else list(outputs)
+        unknown = [name for name in names if name not in self._own]
+        if unknown or self._model is None:
+            raise RunFailed(
+                f"the model has no output `{unknown[0]}`" if unknown else "the model is closed",
+                hint=f"it has {', '.join(self._own)}" if unknown else "open it again",
+            )
+        try:
+            found = checkpoint.compute(self._model, feeds, [self._own[name] for name in names])
+            return {name: found[self._own[name]] for name in names}
+        except Exception as error:
+            raise RunFailed(
+                f"PyTorch failed while running: {checkpoint.first_line(error)}",
+                hint="check the inputs' shapes against gpux show",
+                provider="pytorch",
+            ) from error
+
+    def placement(self) -> Placement:
+        """Everything on the CPU; a node is a module without modules of its own."""
+        return Placement("pytorch", "cpu", "fp32", {"PyTorch": self._leaves}, 1.0)
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._model = None
+
+
+def open_torch(
+    source: Path,
+    *,
+    auto: str,
+    outputs: Sequence[str],
+    inputs: Sequence[TensorSpec],
+    threads: int,
+    aliases: Mapping[str, str] = _NONE,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> TorchGraph:
+    """Load the model that a graph was made from, as the certificate's reference was: eval mode, fp32, inference mode.
+
+    Args:
+        source: The model's directory, weights included.
+        auto: The transformers auto class (:attr:`gpux.head.Head.auto`).
+        outputs: Names of the outputs to give, as the graph has them; those that the model has are kept.
+        inputs: The graph's inputs; those that the model's ``forward`` takes are kept.
+        threads: PyTorch's intra-op threads, for the whole process.
+        aliases: Names that graphs give outputs → the model's own (:attr:`gpux.head.Head.aliases`).
+        allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
+        trust_remote_code: Whether the checkpoint's own code may run.
+
+    Raises:
+        InvalidSetting: ``threads`` is below 1.
+        UnsafeWeights: The weights are pickled, and that was not allowed.
+        UnsupportedModel: transformers cannot load it, its head has no weights, or it has none of the inputs or outputs.
+        RunFailed: It fails on five tokens.
+    """
+    if threads < 1:
+        raise InvalidSetting(
+            f"{threads} threads cannot run anything", hint="give a number from 1", threads=threads
+        )
+    torch.set_num_threads(threads)
+    model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    takes = inspect.signature(model.forward).parameters
+    kept = tuple(spec for spec in inputs if spec.name in takes)
+    if not kept:
+        raise UnsupportedModel(
+            f"{type(model).__name__} takes none of {', '.join(spec.name for spec in inputs)}",
+            hint="try another --task",
+            architecture=type(model).__name__,
+        )
+    return TorchGraph(model, kept, _outputs(model, kept, outputs, aliases), aliases)
+
+
+def _outputs(
+    model: Any, inputs: tuple[TensorSpec, ...], outputs: Sequence[str], aliases: Mapping[str, str]
+) -> tuple[TensorSpec, ...]:
+    """The outputs that the model has, typed by what two runs on one text give."""
+    own = {name: aliases.get(name, name) for name in outputs}
+    short, long = (_try(model, inputs, list(own.values()), length) for length in _LENGTHS)
+    if not short:
+        raise checkpoint.absent(model, list(own.values()))
+    return tuple(
+        TensorSpec(name, "float32", _shape(short[known].shape, long[known].shape))
+        for name, known in own.items()
+        if known in short
+    )
+
+
+def _try(
+    model: Any, inputs: tuple[TensorSpec, ...], outputs: list[str], length: int
+) -> dict[str, np.ndarray]:
+    feeds = {spec.name: np.zeros((1, length), spec.dtype) for spec in inputs}
+    if "attention_mask" in feeds:
+        feeds["attention_mask"].fill(1)
+    try:
+        return checkpoint.compute(model, feeds, outputs)
+    except Exception as error:
+        raise RunFailed(
+            f"{type(model).__name__} fails on {length} tokens: {checkpoint.first_line(error)}",
+            hint="the checkpoint may be damaged: gpux pull --force",
+            provider="pytorch",
+        ) from error
+
+
+def _shape(short: tuple[int, ...], long: tuple[int, ...]) -> tuple[int | str, ...]:
+    rest = tuple(
+        size if size == other else "sequence" for size, other in zip(short[1:], long[1:], strict=True)
+    )
+    return ("batch", *rest) if short else ()
