@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpux.bench import comparison, difference
 from gpux.bench.comparison import Estimate
-from gpux.bench.suite import Reason
+from gpux.bench.suite import Reason, Row, Suite
 
 if TYPE_CHECKING:
     from gpux.bench.intervals import Ratio
+    from gpux.bench.report import Report
+
+PROVEN = ("exact", "near", "reference")
+BATCH = "batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +47,23 @@ class Standing:
 
     label: str
     axes: dict[str, str]
-    run: Estimate | None
-    item: Estimate | None
-    throughput: Estimate | None
-    relative: Ratio | None
-    best: bool
-    as_fast: bool
-    quality: str | None
-    min_cosine: float | None
-    top1: float | None
-    agreement: float | None
-    provider: str | None
-    precision: str | None
-    share: float | None
-    memory: int | None
-    energy: float | None
-    failures: int
-    reason: Reason | None
+    run: Estimate | None = None
+    item: Estimate | None = None
+    throughput: Estimate | None = None
+    relative: Ratio | None = None
+    best: bool = False
+    as_fast: bool = False
+    quality: str | None = None
+    min_cosine: float | None = None
+    top1: float | None = None
+    agreement: float | None = None
+    provider: str | None = None
+    precision: str | None = None
+    share: float | None = None
+    memory: int | None = None
+    energy: float | None = None
+    failures: int = 0
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +73,16 @@ class BestBatch:
     Attributes:
         axes: The values of the other axes for which it holds; empty where batch is the only axis.
         batch: Items per run.
-        gain: Seconds per item of the smallest batch measured / those of this one; ``None`` where they are the same row.
+        smallest: The smallest batch that was measured.
+        gain: Seconds per item of that one / those of this one; ``None`` where they are the same.
+        sentence: All of it in words.
     """
 
     axes: dict[str, str]
     batch: int
+    smallest: int
     gain: Ratio | None
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +106,198 @@ class Ranking:
     quickest: str | None
     best_batch: tuple[BestBatch, ...]
     sentences: tuple[str, ...]
+
+
+def rank(suite: Suite) -> Ranking:
+    """Judge the rows of a suite.
+
+    Rows are compared with the best of those that answered the same inputs, so that a sweep of sequence lengths has a best
+    row per length. A row whose runs failed, or that stopped, is best only where no other row has figures.
+    """
+    groups = _groups(suite.rows)
+    best = {id(row): _best(rows) for rows in groups for row in rows}
+    standings = tuple(_standing(row, best.get(id(row))) for row in suite.rows)
+    fastest = _best(groups[0]) if len(groups) == 1 else None
+    proven = quickest = None
+    if fastest is not None:
+        quickest = min(_sound(groups[0]), key=_latency).label
+        if _report(fastest).identity.quality not in PROVEN:
+            proven = _best_proven(groups[0])
+    batches = tuple(_batches(suite))
+    return Ranking(
+        standings=standings,
+        fastest=None if fastest is None else fastest.label,
+        fastest_proven=None if proven is None else proven.label,
+        quickest=quickest,
+        best_batch=batches,
+        sentences=(
+            *(text for rows in groups for text in _sentences(suite, rows, alone=len(groups) == 1)),
+            *(found.sentence for found in batches),
+        ),
+    )
+
+
+def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows with figures, apart where they did different work."""
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        if row.report is not None and row.report.summaries.steady is not None:
+            found.setdefault(tuple(difference.work(row.report).values()), []).append(row)
+    return list(found.values())
+
+
+def _best(rows: Sequence[Row]) -> Row:
+    return min(_sound(rows), key=_pace)
+
+
+def _best_proven(rows: Sequence[Row]) -> Row | None:
+    found = [row for row in _sound(rows) if _report(row).identity.quality in PROVEN]
+    return min(found, key=_pace, default=None)
+
+
+def _sound(rows: Sequence[Row]) -> Sequence[Row]:
+    return [row for row in rows if row.reason is None and not _report(row).samples.failures] or rows
+
+
+def _report(row: Row) -> Report:
+    assert row.report is not None  # noqa: S101 - only rows of a group come here
+    return row.report
+
+
+def _pace(row: Row) -> float:
+    found = comparison.per_item(_report(row))
+    assert found is not None  # noqa: S101 - as above
+    return found.value
+
+
+def _latency(row: Row) -> float:
+    steady = _report(row).summaries.steady
+    assert steady is not None  # noqa: S101 - as above
+    return steady.median
+
+
+def _standing(row: Row, best: Row | None) -> Standing:
+    report = row.report
+    if report is None:
+        return Standing(row.label, row.axes, agreement=row.agreement, reason=row.reason)
+    summaries, identity = report.summaries, report.identity
+    relative = None if best is None or best is row else comparison.ratio(_report(best), report)
+    return Standing(
+        label=row.label,
+        axes=row.axes,
+        run=_estimate(
+            summaries.steady.median if summaries.steady else None, summaries.intervals.get("median")
+        ),
+        item=comparison.per_item(report),
+        throughput=_estimate(summaries.throughput, summaries.intervals.get("throughput")),
+        relative=relative,
+        best=best is row,
+        as_fast=best is row or _same(relative),
+        quality=identity.quality,
+        min_cosine=identity.min_cosine,
+        top1=identity.top1,
+        agreement=row.agreement,
+        provider=identity.provider,
+        precision=identity.precision,
+        share=identity.share,
+        memory=report.memory.peak,
+        energy=report.energy.per_inference(identity.workload.batch * len(report.samples.steady)),
+        failures=len(report.samples.failures),
+        reason=row.reason,
+    )
+
+
+def _estimate(value: float | None, interval: tuple[float, float] | None) -> Estimate | None:
+    low, high = interval or (None, None)
+    return None if value is None else Estimate(value, low, high)
+
+
+def _same(ratio: Ratio | None) -> bool:
+    return ratio is not None and ratio.low is not None and ratio.verdict == "same"
+
+
+def _batches(suite: Suite) -> Iterator[BestBatch]:
+    """Per combination of the other axes, the smallest batch that no other one certainly beats."""
+    if BATCH not in suite.axes:
+        return
+    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    for row in (row for rows in _groups(suite.rows) for row in rows):
+        others = tuple((name, value) for name, value in row.axes.items() if name != BATCH)
+        groups.setdefault(others, []).append(row)
+    for others, rows in groups.items():
+        ordered = sorted(_sound(rows), key=_batch)
+        if len(ordered) < 2:
+            continue
+        top = _best(ordered)
+        chosen = next(
+            row for row in ordered if row is top or _same(comparison.ratio(_report(top), _report(row)))
+        )
+        least = ordered[0]
+        gain = None if chosen is least else comparison.ratio(_report(chosen), _report(least))
+        axes, batch, smallest = dict(others), _batch(chosen), _batch(least)
+        place = f"at {_named(axes)}, " if axes else ""
+        said = place + _enough(ordered, chosen=chosen, top=top, gain=gain)
+        yield BestBatch(axes, batch, smallest, gain, said)
+
+
+def _enough(ordered: Sequence[Row], *, chosen: Row, top: Row, gain: Ratio | None) -> str:
+    most = f"answers the most {_report(chosen).identity.workload.noun} per second"
+    least = ordered[0]
+    if gain is None:
+        return f"no batch above {_batch(least)} measurably {most.replace('the most', 'more')}"
+    if gain.low is None:
+        return f"which batch {most} cannot be told: {comparison.FEW}"
+    times = f"({comparison.times(gain)[0]} × batch {_batch(least)})"
+    if chosen is ordered[-1]:
+        return f"batch {_batch(chosen)}, the largest measured, {most} {times}"
+    if chosen is top:
+        return f"batch {_batch(chosen)} {most} {times}"
+    return f"batch {_batch(chosen)} {most} {times}: no larger one is measurably better"
+
+
+def _batch(row: Row) -> int:
+    return _report(row).identity.workload.batch
+
+
+def _sentences(suite: Suite, rows: Sequence[Row], *, alone: bool) -> Iterator[str]:
+    """The best row against the other values of each axis, all else being equal; and what its proof lacks."""
+    best = _best(rows)
+    for axis in suite.axes:
+        if axis == BATCH:
+            continue
+        for row in rows:
+            if row is best or row.axes.get(axis) == best.axes.get(axis) or _apart(row, best, axis):
+                continue
+            rest = {name: value for name, value in best.axes.items() if name != axis}
+            place = f" at {_named(rest)}" if rest else ""
+            yield f"{_value(axis, best)} {_faster(best, row, _value(axis, row))}{place}"
+    if _report(best).identity.quality in PROVEN:
+        return
+    identity, proven = _report(best).identity, _best_proven(rows)
+    said = f"`{best.label}` is {identity.quality} (minimum cosine {identity.min_cosine:.4f})"
+    if proven is None:
+        yield f"{said}, and no row{'' if alone else ' with these inputs'} has a better proof"
+    else:
+        yield f"{said}; the fastest with a better proof ({_report(proven).identity.quality}) is `{proven.label}`"
+
+
+def _apart(row: Row, best: Row, axis: str) -> bool:
+    return any(row.axes.get(name) != value for name, value in best.axes.items() if name != axis)
+
+
+def _faster(best: Row, row: Row, name: str) -> str:
+    found = comparison.ratio(_report(best), _report(row))
+    if found is None or found.low is None:
+        return f"against {name}: {comparison.sentence(found)}"
+    if found.verdict != "slower":
+        return f"and {name} are as fast as far as can be measured ({found.low:.2f} to {found.high:.2f})"
+    value, interval = comparison.times(found)
+    return f"is {value} × as fast as {name} ({interval})"
+
+
+def _value(axis: str, row: Row) -> str:
+    return _named({axis: row.axes[axis]})
+
+
+def _named(axes: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" if value.isdecimal() else value for name, value in axes.items())

@@ -1,0 +1,109 @@
+"""What tells two reports apart besides their figures, as names and short texts; judges nothing.
+
+Three groups: the work that was done, the configuration that did it, and the surroundings that may change over time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpux.bench.report import Report
+
+ABSENT = "none"
+"""Stands where one of two reports lacks what the other has."""
+
+_LONGEST = 60
+
+
+def work(report: Report) -> dict[str, str]:
+    """What was done: two reports that differ here answered different questions."""
+    identity, settings, workload = report.identity, report.settings, report.identity.workload
+    arrival = "when the last one is answered" if settings.rate is None else f"{settings.rate:g} per second"
+    return {
+        "task": identity.task,
+        "inputs": workload.sha256 or f"{workload.items} {workload.noun}, {workload.origin}",
+        "sequence": str(settings.sequence or "as they are"),
+        "level": settings.level,
+        "arrival": arrival,
+        "parameters": json.dumps(settings.parameters, sort_keys=True, ensure_ascii=False),
+    }
+
+
+def configuration(report: Report) -> dict[str, str]:
+    """What was chosen to do it."""
+    identity, settings = report.identity, report.settings
+    found = {
+        "mode": identity.mode,
+        "variant": identity.variant,
+        "provider": identity.provider,
+        "threads": str(identity.threads),
+        "scenario": settings.scenario,
+        "batch": str(identity.workload.batch),
+        "concurrency": str(settings.concurrency),
+    }
+    return found if settings.rate is None else found | {"seed": str(settings.seed)}
+
+
+def surroundings(report: Report) -> dict[str, str]:
+    """What may have changed between two results of one configuration: model, placement, machine, drivers and versions."""
+    identity, machine = report.identity, report.identity.machine
+    memory = "" if machine.memory is None else f", {machine.memory / (1 << 30):.3g} GiB"
+    gpus = report.memory.devices
+    found = {
+        "revision": identity.resolved[:12],
+        "artifact": identity.digest[:12],
+        "quality": identity.quality,
+        "device": identity.device,
+        "precision": identity.precision,
+        "placement": percent(identity.share),
+        "machine": f"{machine.processor}, {machine.cores_allowed} of {machine.cores} cores{memory}",
+        "system": f"{machine.system} {machine.release} {machine.architecture}",
+        "isolation": report.settings.isolation,
+    }
+    if gpus:
+        found["GPU"] = ", ".join(gpu.name for gpu in gpus)
+        found["driver"] = ", ".join(sorted({gpu.driver for gpu in gpus}))
+    return found | identity.versions
+
+
+def differences(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
+    """A label per name whose texts differ, with both of them: ``onnxruntime 1.31.1 → 1.32.0``."""
+    names = dict.fromkeys([*one, *other])
+    return tuple(
+        f"{name} {_short(one.get(name, ABSENT))} → {_short(other.get(name, ABSENT))}"
+        for name in names
+        if one.get(name) != other.get(name)
+    )
+
+
+def pace(report: Report) -> list[float]:
+    """Seconds per item of every steady run, in their order.
+
+    Of N clients that each wait for their answer, each run of R seconds stands for R / N (Little, "A Proof for the Queuing
+    Formula L = λW", Operations Research 9, 1961). Queries that arrive by themselves count whole: their latency is asked
+    for, since their rate is given.
+    """
+    divisor = at_once(report)
+    return [seconds / divisor for seconds in report.samples.steady.seconds]
+
+
+def at_once(report: Report) -> float:
+    """How many items one second of one run stands for, per second: batch, times the clients that waited at once."""
+    settings = report.settings
+    clients = settings.concurrency if settings.rate is None else 1
+    return report.identity.workload.batch * max(1, min(clients, len(report.samples.steady)))
+
+
+def percent(part: float) -> str:
+    """A part of 1 in percent to a tenth, rounded down: almost all is not all."""
+    return f"{math.floor(part * 1000 + 1e-9) / 10:g} %"
+
+
+def _short(text: str) -> str:
+    if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
+        return text[:12]
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
