@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpux.bench import stats, summary
+from gpux.bench.thresholds import MEASURES, Limits, Thresholds, read_thresholds, shown
+
+if TYPE_CHECKING:
+    from gpux.bench.report import Report
+
+__all__ = ["Assessment", "Finding", "Limits", "Thresholds", "assess", "read_thresholds"]
 
 GOOD, ACCEPTABLE, POOR, UNKNOWN = "good", "acceptable", "poor", "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where good and acceptable end, in the unit of the figure; which side is better follows from the figure."""
-
-    good: float
-    acceptable: float
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """What is good enough; the defaults suit a service that answers people.
-
-    Attributes:
-        memory: Peak memory / the memory that this process may use, at most: half leaves room for a second copy of the model
-            while it is replaced, and a system begins to swap some way before the whole is used.
-        latency: Seconds of a run that 95 of 100 stay below: up to 0.1 s a system seems to react at once, up to 1 s the
-            thought is not interrupted (Nielsen, "Usability Engineering", 1993, chapter 5, after Miller, 1968).
-        throughput: Items per second, at least: 10 answer some 860,000 items a day, 50 a corpus of a million in under six
-            hours.
-        consistency: Standard deviation / mean of the runs' seconds, at most.
-        placement: Part of the graph's nodes that run on the provider, at least.
-        reliability: Part of the runs that failed, at most.
-    """
-
-    memory: Limits = Limits(0.5, 0.8)
-    latency: Limits = Limits(0.1, 1.0)
-    throughput: Limits = Limits(50.0, 10.0)
-    consistency: Limits = Limits(0.1, 0.25)
-    placement: Limits = Limits(1.0, 0.95)
-    reliability: Limits = Limits(0.0, 0.01)
+GRADES = (GOOD, ACCEPTABLE, POOR)
+"""From best to worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +48,64 @@ class Assessment:
 
     grade: str
     findings: tuple[Finding, ...]
+
+
+RUNS_FOR_P95 = 20
+"""Below, the 95th percentile lies between the two slowest runs and says little."""
+
+
+def assess(report: Report, thresholds: Thresholds | None = None) -> Assessment:
+    """Grade a report, by the default thresholds where none are given."""
+    limits = thresholds or Thresholds()
+    findings = tuple(
+        _finding(name, getattr(limits, name), *reading) for name, reading in _readings(report).items()
+    )
+    known = [finding.grade for finding in findings if finding.grade != UNKNOWN]
+    return Assessment(max(known, key=GRADES.index, default=UNKNOWN), findings)
+
+
+def _readings(report: Report) -> dict[str, tuple[float | None, str]]:
+    """Threshold → the figure, and why there is none or what it is of."""
+    summaries, machine, peak = report.summaries, report.identity.machine, report.memory.peak
+    steady, runs = summaries.steady, len(report.samples.steady)
+    none = "there is no steady run"
+    failed = sum(failure.phase == "steady" for failure in report.samples.failures)
+    spread = stats.summarise(summary.alike(report.samples.steady)) if runs else None
+    memory: tuple[float | None, str] = (None, "this system does not tell the peak of this process's memory")
+    if peak is not None:
+        known = machine.memory
+        memory = (peak / known, "") if known else (None, "this system does not tell how much memory it has")
+    graph = (
+        "the graph alone, without what a caller waits for besides" if report.settings.level == "graph" else ""
+    )
+    enough = runs >= RUNS_FOR_P95
+    return {
+        "memory": memory,
+        "latency": (
+            steady.p95 if steady is not None and enough else None,
+            graph if enough else f"{runs} steady runs are too few for a 95th percentile",
+        ),
+        "throughput": (summaries.throughput, "" if summaries.throughput else none),
+        "consistency": (
+            None if spread is None else spread.variation,
+            "" if spread and spread.variation is not None else "it takes two steady runs",
+        ),
+        "placement": (report.identity.share, ""),
+        "reliability": (failed / (failed + runs) if failed + runs else None, "" if failed + runs else none),
+    }
+
+
+def _finding(name: str, limits: Limits, value: float | None, note: str) -> Finding:
+    unit, more, measured = MEASURES[name]
+    sign = "≥" if more else "≤"
+    rule = f"{measured}: good {sign} {shown(name, limits.good)}, acceptable {sign} {shown(name, limits.acceptable)}"
+    return Finding(name, value, unit, _grade(value, limits, more=more), f"{rule}; {note}" if note else rule)
+
+
+def _grade(value: float | None, limits: Limits, *, more: bool) -> str:
+    if value is None:
+        return UNKNOWN
+    for grade, limit in ((GOOD, limits.good), (ACCEPTABLE, limits.acceptable)):
+        if value >= limit if more else value <= limit:
+            return grade
+    return POOR
