@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from gpux import errors
     from gpux.artifact import Artifact
     from gpux.bench import benchmark
+    from gpux.bench.assess import Thresholds, assess, read_thresholds
+    from gpux.bench.comparison import compare
+    from gpux.bench.history import History
+    from gpux.bench.ranking import rank
+    from gpux.bench.report import Report
+    from gpux.bench.suite import Suite, read_report
+    from gpux.campaign import sweep
     from gpux.doctor import diagnose
     from gpux.export.toolchains import exporters, install_exporter
     from gpux.loading import load, plan, providers
@@ -23,11 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "History",
     "Model",
     "Removal",
+    "Report",
     "Store",
+    "Suite",
+    "Thresholds",
     "__version__",
+    "assess",
     "benchmark",
+    "compare",
     "diagnose",
     "errors",
     "exporters",
@@ -37,14 +50,24 @@ __all__ = [
     "plan_pull",
     "providers",
     "pull",
+    "rank",
+    "read_report",
+    "read_thresholds",
+    "sweep",
 ]
 
 _HOMES = {
     "Artifact": "gpux.artifact",
+    "History": "gpux.bench.history",
     "Model": "gpux.model",
     "Removal": "gpux.registry.store",
+    "Report": "gpux.bench.report",
     "Store": "gpux.registry.store",
+    "Suite": "gpux.bench.suite",
+    "Thresholds": "gpux.bench.assess",
+    "assess": "gpux.bench.assess",
     "benchmark": "gpux.bench",
+    "compare": "gpux.bench.comparison",
     "diagnose": "gpux.doctor",
     "exporters": "gpux.export.toolchains",
     "install_exporter": "gpux.export.toolchains",
@@ -53,6 +76,10 @@ _HOMES = {
     "plan_pull": "gpux.registry.pull",
     "providers": "gpux.loading",
     "pull": "gpux.registry.pull",
+    "rank": "gpux.bench.ranking",
+    "read_report": "gpux.bench.suite",
+    "read_thresholds": "gpux.bench.assess",
+    "sweep": "gpux.campaign",
 }
 
 

@@ -62,6 +62,22 @@ def memory_allowed() -> int | None:
     return min(known) if known else None
 
 
+def memory_available() -> int | None:
+    """Bytes that could be taken now without anything being swapped or killed; ``None`` where the system does not say."""
+    lines = _text(Path("/proc/meminfo")).splitlines()
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    limit, used = _number(_CGROUP / "memory.max"), _number(_CGROUP / "memory.current")
+    if limit is not None and used is not None:
+        free.append(max(0, limit - used))
+    if not free:
+        try:
+            import psutil
+        except ImportError:
+            return None
+        return int(psutil.virtual_memory().available)
+    return min(free)
+
+
 def _quota() -> float | None:
     v2 = _text(_CGROUP / "cpu.max").split()
     if len(v2) == 2 and v2[0].isdecimal() and v2[1].isdecimal():

@@ -59,8 +59,7 @@ def load(
     wanted = provider or settings.provider()
     available = _available(wanted)
     watch = Stopwatch(progress)
-    fetch = partial(_pull, task=task, token=token, offline=offline, progress=watch)
-    artifact, named = (model, None) if isinstance(model, Artifact) else _resolve(model, variant, fetch)
+    artifact, named = obtain(model, variant, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
     request = Request(
         provider=wanted,
@@ -79,15 +78,32 @@ def load(
     session = opening.wait()
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
-    timings = {
-        "resolve": resolved - started - sum(watch.seconds.values()),
-        "plan": planned - resolved,
-        "open": opened - planned,
-        "task": perf_counter() - opened,
-    }
-    return Model(
-        artifact, request, chosen, session, ready, task=task, timings=timings, preparation=watch.seconds
-    )
+    resolving = resolved - started - sum(watch.seconds.values())
+    timings = {"resolve": resolving, "plan": planned - resolved, "open": opened - planned}
+    timings["task"] = perf_counter() - opened
+    loaded = Model(artifact, request, chosen, session, ready, task=task, timings=timings)
+    loaded.preparation = watch.seconds
+    return loaded
+
+
+def obtain(
+    model: str | PathLike[str] | Artifact,
+    variant: str | None = None,
+    *,
+    task: str | None = None,
+    token: str | None = None,
+    offline: bool | None = None,
+    progress: Progress = silent,
+) -> tuple[Artifact, str | None]:
+    """The stored artifact that has a variant, pulled where it is not stored, and the variant that the reference names.
+
+    Raises:
+        GpuxError: See :func:`gpux.pull`.
+    """
+    if isinstance(model, Artifact):
+        return model, None
+    fetch = partial(_pull, task=task, token=token, offline=offline, progress=progress)
+    return _resolve(model, variant, fetch)
 
 
 def plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gpux.artifact import Artifact
 from gpux.errors import UnknownTask
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gpux.bench.report import Report
+    from gpux.bench.settings import Measuring
 
 
 class Model:
@@ -43,7 +44,6 @@ class Model:
         *,
         task: str,
         timings: dict[str, float],
-        preparation: dict[str, float] | None = None,
     ) -> None:
         self.artifact = artifact
         self.request = request
@@ -52,7 +52,7 @@ class Model:
         self.pipeline = pipeline
         self.task = task
         self.timings = timings
-        self.preparation = preparation or {}
+        self.preparation: dict[str, float] = {}
 
     @property
     def placement(self) -> Placement:
@@ -115,13 +115,11 @@ class Model:
         )
         return vectors
 
-    def benchmark(
-        self, inputs: Any = None, *, runs: int = 100, warmup: int = 10, **parameters: Any
-    ) -> Report:
-        """Measure this model on this machine; see :func:`gpux.benchmark`."""
+    def benchmark(self, inputs: Any = None, **settings: Unpack[Measuring]) -> Report:
+        """Measure this model in this process; settings and errors as for :func:`gpux.benchmark`."""
         import gpux
 
-        return gpux.benchmark(self, inputs, runs=runs, warmup=warmup, **parameters)
+        return gpux.benchmark(self, inputs, **settings)
 
     def close(self) -> None:
         """Let go of the runtime's memory."""

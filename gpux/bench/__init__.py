@@ -6,12 +6,11 @@ Knows a loaded model by :class:`gpux.bench.subject.Subject` only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from gpux.errors import InvalidInput, InvalidSetting
+from typing import TYPE_CHECKING, Any, Unpack
 
 if TYPE_CHECKING:
     from gpux.bench.report import Report
+    from gpux.bench.settings import Measuring
     from gpux.bench.subject import Subject
 
 
@@ -19,59 +18,39 @@ def benchmark(
     model: Subject,
     inputs: Any = None,
     *,
-    runs: int = 100,
-    warmup: int = 10,
-    progress: Callable[[int, int], None] | None = None,
-    **parameters: Any,
+    progress: Callable[[str, int, int | None], None] | None = None,
+    **settings: Unpack[Measuring],
 ) -> Report:
-    """Measure a loaded model on this machine.
+    """Measure a loaded model in this process.
 
-    Every run answers all of ``inputs`` in one call. One first run is measured apart, then ``warmup`` runs, then ``runs``
-    steady runs, and only the steady ones enter the statistics. Ctrl-C keeps what was measured.
+    One first run is measured apart, then the warm-up, then the steady runs, and only the steady ones enter the statistics.
+    Runs take the inputs in turn, ``batch_size`` at a time. Ctrl-C keeps what was measured. A run that fails is counted and
+    the others go on.
 
     Args:
         model: A loaded model, as :func:`gpux.load` returns it.
         inputs: One item or a list of them; the task's own realistic items when ``None``.
-        runs: Steady runs, at least 1.
-        warmup: Runs between the first run and the steady ones, at least 0.
-        progress: Called between runs with the runs done and the runs in all.
-        parameters: The task's own parameters, the same for every run.
+        progress: Called now and then with the phase, its runs done, and its runs in all where that is known.
+        **settings: How to measure; see :class:`gpux.bench.settings.Measuring`.
 
     Raises:
-        InvalidSetting: ``runs`` or ``warmup`` is out of range.
+        InvalidSetting: A setting is out of range, or two contradict each other.
         InvalidInput: The inputs are empty, or the task cannot take them or a parameter.
-        RunFailed: The runtime failed in a run.
+        RunFailed: The runtime failed in the very first run.
     """
-    from gpux.bench import identity, measure, report, summary, warnings
+    from gpux.bench.settings import settle
+    from gpux.bench.trial import Trial
 
-    _check("runs", runs, 1)
-    _check("warmup", warmup, 0)
-    items = model.pipeline.samples() if inputs is None else inputs
-    single = model.pipeline.is_item(items)
-    if not single:
-        items = list(items)
-        if not items:
-            raise InvalidInput("an empty list leaves nothing to measure", hint="give at least one input")
-    who = identity.identify(model, [items] if single else items)
-    measured = measure.measure(
-        model, items, runs=runs, warmup=warmup, progress=progress, parameters=parameters
-    )
-    summaries = summary.summarise(measured.samples, items=who.inputs.count)
-    return report.Report(
-        schema=report.SCHEMA,
-        interrupted=measured.interrupted,
-        identity=who,
-        settings=report.Settings(runs=runs, warmup=warmup, parameters=report.plain(parameters)),
-        samples=measured.samples,
-        summaries=summaries,
-        cautions=warnings.judge(measured.samples, summaries, asked=runs),
-    )
-
-
-def _check(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidSetting(
-            f"`{name}` is `{value}`, not a whole number of {least} or more",
-            hint=f"give --{name} {least} or more",
-            setting=name,
-        )
+    checked = settle(**settings)
+    parameters = dict(settings.get("parameters") or {})
+    trial = Trial(model, inputs, checked, parameters=parameters, tick=progress)
+    interrupted = False
+    try:
+        try:
+            trial.begin()
+            trial.round(runs=checked.runs, seconds=checked.duration)
+        except KeyboardInterrupt:
+            interrupted = True
+        return trial.report(interrupted=interrupted)
+    finally:
+        trial.close()

@@ -190,19 +190,26 @@ class Watch:
                 column.temperature = _larger(column.temperature, degrees)
                 column.bits |= nvml.throttles(handle)
 
-    def end(self) -> Watched:
-        """Take the last sample and let go of the driver; a second time is a mistake."""
+    def so_far(self) -> Watched:
+        """What was sampled until now."""
         nvml = self._nvml
         if nvml is None:
             return Watched((), self._reason)
-        if self._ticking is not None:
-            self._ticking.stop()
         self.sample()
         driver = _words(nvml.ask("nvmlSystemGetDriverVersion"))
-        found = tuple(_record(nvml, index, driver, column) for index, column in self._columns.items())
-        nvml.close()
-        self._nvml, self._reason = None, "the watch has ended"
-        return Watched(found, None)
+        return Watched(
+            tuple(_record(nvml, index, driver, column) for index, column in self._columns.items()), None
+        )
+
+    def end(self) -> Watched:
+        """Take the last sample and let go of the driver; a second time is a mistake."""
+        if self._ticking is not None:
+            self._ticking.stop()
+        found = self.so_far()
+        if self._nvml is not None:
+            self._nvml.close()
+            self._nvml, self._reason = None, "the watch has ended"
+        return found
 
 
 def _record(nvml: Nvml, index: int, driver: str, column: _Column) -> Accelerator:

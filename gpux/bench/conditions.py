@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,19 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """The machine as it was when watching began; watch in the process that measures, else its work counts as another's."""
+    """The machine since watching began; watch in the process that measures, else its work counts as another's.
+
+    Attributes:
+        root: The directory that holds ``proc`` and ``sys``.
+        load: Load average when it began.
+        before: The counters then, moved on by whatever they counted in pauses.
+        pause: The counters when the pause began that it is in; ``None`` while it watches.
+    """
 
     root: Path
     load: float | None
     before: counters.Counters
+    pause: counters.Counters | None = None
 
     @classmethod
     def begin(cls, *, root: Path = Path("/")) -> Watching:
@@ -78,9 +86,21 @@ class Watching:
         """
         return cls(root, counters.load(root), counters.read(root))
 
+    def paused(self) -> Watching:
+        """The same, but what happens from now on does not count."""
+        return self if self.pause is not None else replace(self, pause=counters.read(self.root))
+
+    def resumed(self) -> Watching:
+        """The same, and what happens from now on counts again."""
+        if self.pause is None:
+            return self
+        return replace(
+            self, before=counters.moved(self.before, self.pause, counters.read(self.root)), pause=None
+        )
+
     def end(self) -> Conditions:
-        """Read them again: what happened in between."""
-        before, after = self.before, counters.read(self.root)
+        """What happened until now, or until the pause; may be asked again."""
+        before, after = self.before, self.pause or counters.read(self.root)
         shares = _shares(before, after)
         quota = _quota(before, after)
         told: dict[str, Any] = {

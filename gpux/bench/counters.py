@@ -75,6 +75,45 @@ def read(root: Path = Path("/")) -> Counters:
     )
 
 
+def moved(before: Counters, since: Counters, until: Counters) -> Counters:
+    """A reading moved on by what was counted between two others, so that their span is left out of any difference."""
+
+    def by(old: float | None, one: float | None, other: float | None) -> float | None:
+        return None if old is None or one is None or other is None else old + other - one
+
+    def number(old: int | None, one: int | None, other: int | None) -> int | None:
+        return None if old is None or one is None or other is None else old + other - one
+
+    clocks = None
+    if before.times and since.times and until.times:
+        clocks = Times(
+            busy=before.times.busy + until.times.busy - since.times.busy,
+            iowait=by(before.times.iowait, since.times.iowait, until.times.iowait),
+            steal=by(before.times.steal, since.times.steal, until.times.steal),
+            total=before.times.total + until.times.total - since.times.total,
+        )
+    heat = None
+    if before.throttles is not None and since.throttles is not None and until.throttles is not None:
+        grown = {name: until.throttles.get(name, old) - old for name, old in since.throttles.items()}
+        heat = {name: count + grown.get(name, 0) for name, count in before.throttles.items()}
+    quota = None
+    if before.quota is not None and since.quota is not None and until.quota is not None:
+        quota = {}
+        for name, (count, seconds) in before.quota.items():
+            old = since.quota.get(name, (0, 0.0))
+            new = until.quota.get(name, old)
+            quota[name] = (count + new[0] - old[0], seconds + new[1] - old[1])
+    return Counters(
+        clock=before.clock + until.clock - since.clock,
+        own=before.own + until.own - since.own,
+        times=clocks,
+        frequency=before.frequency,
+        throttles=heat,
+        switches=number(before.switches, since.switches, until.switches),
+        quota=quota,
+    )
+
+
 def times(root: Path) -> Times | None:
     """The machine's processor time; the columns of ``/proc/stat`` are those of proc_stat(5)."""
     try:

@@ -30,6 +30,12 @@ def dump(record: Any, kind: str) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON gives them back; what JSON lacks becomes text."""
+    found: dict[str, Any] = json.loads(json.dumps(dict(parameters), default=str))
+    return found
+
+
 def parse(data: str | bytes, kinds: Mapping[str, type[Document]]) -> Document:
     """Read :func:`dump`'s text as one of several kinds of record.
 

@@ -60,12 +60,13 @@ class _Counter:
     last: int
     sum: int = 0
 
-    def read(self) -> bool:
-        """Add what came since the last reading; false where the file cannot be read any more."""
+    def read(self, *, counts: bool) -> bool:
+        """Take a reading, and add what came since the last one where it counts; false where the file is gone."""
         now = number(self.file)
         if now is None:
             return False
-        self.sum += now - self.last if now >= self.last else now + self.range - self.last
+        if counts:
+            self.sum += now - self.last if now >= self.last else now + self.range - self.last
         self.last = now
         return True
 
@@ -81,6 +82,7 @@ class Meter:
         self._nvml = self._open_boards(root)
         self._boards = self._joules()
         self._begin = time.perf_counter()
+        self._pause: tuple[float, dict[str, float]] | None = None
         self._ticking = Ticking(self.tick, interval=INTERVAL, name="gpux-energy") if self._counters else None
 
     @classmethod
@@ -96,29 +98,52 @@ class Meter:
         """Read the counters; at least once per range of each counter, else a wrap is missed. From any thread."""
         with self._lock:
             for name, counter in list(self._counters.items()):
-                if not counter.read():
+                if not counter.read(counts=self._pause is None):
                     del self._counters[name]
                     self._reasons.append(f"`{counter.file}` could not be read any more")
+
+    def pause(self) -> None:
+        """What is used from now on does not count."""
+        if self._pause is None:
+            self.tick()
+            self._pause = (time.perf_counter(), self._joules())
+
+    def resume(self) -> None:
+        """What is used from now on counts again."""
+        if self._pause is not None:
+            self.tick()
+            since, boards = self._pause
+            self._begin += time.perf_counter() - since
+            now = self._joules()
+            self._boards = {
+                name: joules + max(0.0, now.get(name, 0.0) - boards.get(name, 0.0))
+                for name, joules in self._boards.items()
+            }
+            self._pause = None
+
+    def so_far(self) -> Energy:
+        """What was used until now, or until the pause."""
+        self.tick()
+        clock, now = self._pause or (time.perf_counter(), self._joules())
+        domains = {name: counter.sum / 1e6 for name, counter in self._counters.items()}
+        # A driver that was loaded anew counts from zero.
+        boards = {name: joules - self._boards[name] for name, joules in now.items() if name in self._boards}
+        domains |= {name: joules for name, joules in boards.items() if joules >= 0}
+        return Energy(
+            sum(domains.values()) if domains else None,
+            clock - self._begin,
+            domains,
+            "; ".join(self._reasons) or None,
+        )
 
     def end(self) -> Energy:
         """Take the last reading; a second time is a mistake."""
         if self._ticking is not None:
             self._ticking.stop()
-        self.tick()
-        seconds = time.perf_counter() - self._begin
-        domains = {name: counter.sum / 1e6 for name, counter in self._counters.items()}
-        # A driver that was loaded anew counts from zero.
-        boards = {
-            name: joules - self._boards[name]
-            for name, joules in self._joules().items()
-            if name in self._boards
-        }
-        domains |= {name: joules for name, joules in boards.items() if joules >= 0}
+        found = self.so_far()
         if self._nvml is not None:
             self._nvml.close()
-        return Energy(
-            sum(domains.values()) if domains else None, seconds, domains, "; ".join(self._reasons) or None
-        )
+        return found
 
     def _joules(self) -> dict[str, float]:
         if self._nvml is None:

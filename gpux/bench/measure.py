@@ -67,6 +67,11 @@ class Measurement:
         self._failed: list[tuple[str, Run]] = []
         self._random = random.Random(settings.seed)  # noqa: S311 - arrival times, not secrets
 
+    @property
+    def done(self) -> int:
+        """Steady runs so far."""
+        return len(self._runs["steady"])
+
     def first(self) -> None:
         """The very first run.
 

@@ -166,10 +166,16 @@ class Peak:
         """The peak since; a second time is a mistake."""
         if self._ticking is not None:
             self._ticking.stop()
-            self._sample()
+        found = self.so_far()
         with self._lock:
-            life = _life(self._process)
             self._open.remove(self)
+        return found
+
+    def so_far(self) -> Highest:
+        """The peak until now."""
+        if self._ticking is not None:
+            self._sample()
+        life = _life(self._process)
         if self._reset:
             return Highest(
                 max(self._seen, life or 0), "the kernel's high-water mark, set back at the beginning"
@@ -262,6 +268,10 @@ class Trace:
         if self._ticking is not None:
             self._ticking.stop()
             self._sample()
+        return self.so_far()
+
+    def so_far(self) -> Curve:
+        """The samples until now."""
         return Curve(tuple(at for at, _ in self._points), tuple(size for _, size in self._points))
 
     def _sample(self) -> None:

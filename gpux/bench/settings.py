@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
+from gpux.bench.documents import plain
 from gpux.errors import InvalidSetting
 
 RUNS = 100
@@ -67,66 +69,84 @@ class Settings:
     percentiles: str = "linear interpolation"
 
 
-def settle(
-    *,
-    runs: int | None = None,
-    warmup: int | str = WARMUP,
-    duration: float | None = None,
-    batch_size: int | None = None,
-    sequence_length: int | None = None,
-    concurrency: int | None = None,
-    rate: float | None = None,
-    scenario: str | None = None,
-    level: str = "task",
-    seed: int = 0,
-    cost_per_hour: float | None = None,
-    parameters: Mapping[str, Any] | None = None,
-) -> Settings:
+class Measuring(TypedDict, total=False):
+    """What a caller may ask of a benchmark; each may be left out.
+
+    Attributes:
+        runs: Steady runs, at least 1; 100 when neither this nor ``duration`` is given.
+        warmup: Runs between the first run and the steady ones, at least 0 (10 when left out), or ``"auto"``: until a
+            change-point test says that the steady state is reached.
+        duration: Seconds after which no steady run begins, above 0.
+        batch_size: Items per run, at least 1; what the scenario asks for when left out.
+        sequence_length: Make inputs of exactly so many tokens each.
+        concurrency: Clients that ask at once, each as soon as it has its answer; with ``rate``, workers that answer.
+        rate: Queries per second that arrive at random times, whether or not the ones before are answered.
+        scenario: One of :data:`SCENARIOS`; follows from the others when left out.
+        level: ``task``: from an item to its answer; ``graph``: the runtime alone, on tensors made beforehand.
+        seed: Of the arrival times.
+        cost_per_hour: What the machine costs per hour, at least 0, for the cost of a million items.
+        parameters: The task's own parameters, the same for every run.
+    """
+
+    runs: int | None
+    warmup: int | str
+    duration: float | None
+    batch_size: int | None
+    sequence_length: int | None
+    concurrency: int | None
+    rate: float | None
+    scenario: str | None
+    level: str
+    seed: int
+    cost_per_hour: float | None
+    parameters: Mapping[str, Any] | None
+
+
+def settle(**asked: Unpack[Measuring]) -> Settings:
     """Check what was asked for, and fill in the rest.
 
-    Args:
-        runs: At least 1; 100 when ``None``, or no limit where ``duration`` is given.
-        warmup: At least 0, or ``"auto"``.
-        duration: Seconds, above 0.
-        batch_size: At least 1; what the scenario asks for when ``None``.
-        sequence_length: Tokens, at least 1.
-        concurrency: At least 1.
-        rate: Queries per second, above 0.
-        scenario: One of :data:`SCENARIOS`; follows from the others when ``None``.
-        level: One of :data:`LEVELS`.
-        seed: Of the arrival times.
-        cost_per_hour: At least 0.
-        parameters: The task's own.
-
     Raises:
-        InvalidSetting: A value is out of range, or two contradict each other.
+        InvalidSetting: There is no such setting, a value is out of range, or two contradict each other.
     """
+    for name in asked:
+        if name not in Measuring.__annotations__:
+            close = difflib.get_close_matches(name, Measuring.__annotations__, n=1)
+            hint = f"did you mean `{close[0]}`" if close else "the task's own go into parameters={…}"
+            raise InvalidSetting(f"a benchmark has no setting `{name}`", hint=hint, setting=name)
+    runs, duration, warmup = asked.get("runs"), asked.get("duration"), asked.get("warmup", WARMUP)
+    batch, concurrency, rate = asked.get("batch_size"), asked.get("concurrency"), asked.get("rate")
+    sequence, cost, level = (
+        asked.get("sequence_length"),
+        asked.get("cost_per_hour"),
+        asked.get("level", "task"),
+    )
+    seed = asked.get("seed", 0)
     _whole("runs", runs, 1)
     _whole("warmup", None if warmup == AUTO else warmup, 0, also=f" or {AUTO}")
-    _whole("batch-size", batch_size, 1)
-    _whole("sequence-length", sequence_length, 1)
+    _whole("batch-size", batch, 1)
+    _whole("sequence-length", sequence, 1)
     _whole("concurrency", concurrency, 1)
     _whole("seed", seed, 0)
     _above_zero("duration", duration, "seconds")
     _above_zero("rate", rate, "queries per second")
-    if cost_per_hour is not None and not _finite(cost_per_hour, least=0):
-        raise _wrong("cost-per-hour", cost_per_hour, "an amount of 0 or more")
+    if cost is not None and not _finite(cost, least=0):
+        raise _wrong("cost-per-hour", cost, "an amount of 0 or more")
     if level not in LEVELS:
         raise _wrong("level", level, " or ".join(LEVELS))
-    chosen = _scenario(scenario, batch_size, concurrency, rate)
+    chosen = _scenario(asked.get("scenario"), batch, concurrency, rate)
     return Settings(
         scenario=chosen,
         runs=RUNS if runs is None and duration is None else runs,
         duration=None if duration is None else float(duration),
         warmup=None if isinstance(warmup, str) else warmup,
-        batch=batch_size or {"multi-stream": MULTI, "offline": None}.get(chosen, 1),
-        sequence=sequence_length,
+        batch=batch or {"multi-stream": MULTI, "offline": None}.get(chosen, 1),
+        sequence=sequence,
         concurrency=concurrency or 1,
         rate=None if rate is None else float(rate),
         level=level,
         seed=seed,
-        cost_per_hour=None if cost_per_hour is None else float(cost_per_hour),
-        parameters=dict(parameters or {}),
+        cost_per_hour=None if cost is None else float(cost),
+        parameters=plain(asked.get("parameters") or {}),
     )
 
 

@@ -46,15 +46,15 @@ class Task(Protocol):
         """Whether ``inputs`` is one item rather than a list of them."""
         ...
 
-    def samples(self, length: int | None = None) -> list[Any]:
+    def samples(self, length: int | None = None, **parameters: Any) -> list[Any]:
         """Realistic items, of exactly so many tokens each where a length is given."""
         ...
 
-    def work(self, items: Sequence[Any]) -> Mapping[str, float]:
+    def work(self, items: Sequence[Any], **parameters: Any) -> Mapping[str, float]:
         """What items amount to, besides their number: ``{"tokens": 143}``."""
         ...
 
-    def feeds(self, items: Sequence[Any]) -> list[dict[str, Any]]:
+    def feeds(self, items: Sequence[Any], **parameters: Any) -> list[dict[str, Any]]:
         """The tensors that the graph is given for items, in the batches that the task makes."""
         ...
 

@@ -83,7 +83,7 @@ class Suite:
         documents.write(path, self.to_json())
 
 
-def read(path: Path | str) -> Report | Suite:
+def read_report(path: Path | str) -> Report | Suite:
     """Read a report or a suite from a file.
 
     Raises:

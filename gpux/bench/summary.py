@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gpux.bench import intervals, shape, stats
+from gpux.bench import stats
 from gpux.bench.samples import Samples, Series
 from gpux.bench.settings import Settings
 from gpux.bench.workload import Workload
@@ -76,11 +76,15 @@ class Summaries:
 
 def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Summaries:
     """Summarise the samples of one configuration."""
+    from gpux.bench import intervals, shape  # numpy, which showing a report must not cost
+
     steady = samples.steady
     total = sum(steady.seconds)
     together = settings.rate is not None or settings.concurrency > 1
-    busy = _ends(steady)[-1] if together and len(steady) else total
-    items = workload.batch * len(steady)
+    busy = max(_ends(steady), default=0.0) if together else total
+    # A task counts its items itself where one may hold several, as a comparison of sentences does.
+    counted = workload.work.get(workload.noun)
+    items = sum(counted[query] for query in steady.query) if counted else workload.batch * len(steady)
     throughput = items / busy if busy else None
     amounts = {name: sum(column[query] for query in steady.query) for name, column in workload.work.items()}
     stages = {
@@ -96,7 +100,7 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
         load=sum(samples.load.values()) if samples.load else None,
         first=samples.first.seconds[0] if len(samples.first) else None,
         steady=stats.summarise(steady.seconds),
-        intervals=_intervals(steady, workload.batch, together=together),
+        intervals=_intervals(steady, items / len(steady), together=together) if len(steady) else {},
         effective=intervals.effective(steady.seconds) if len(steady) else None,
         outliers=shape.outliers(alike(steady)) if len(steady) else (),
         stages=stages,
@@ -133,15 +137,18 @@ def middle(values: Sequence[float]) -> float:
     return stats.percentile(sorted(values), 50)
 
 
-def _intervals(steady: Series, batch: int, *, together: bool) -> dict[str, tuple[float, float]]:
-    if len(steady) < 2:
-        return {}
-    found = {"median": intervals.median(steady.seconds), "mean": intervals.mean(steady.seconds)}
-    if together:
-        found["throughput"] = intervals.completions(_ends(steady), batch)
-    elif found["mean"][0] > 0:
-        found["throughput"] = intervals.throughput(batch, steady.seconds)
-    return found
+def _intervals(steady: Series, items: float, *, together: bool) -> dict[str, tuple[float, float]]:
+    """The intervals that there are runs enough for; ``items`` are those of a run."""
+    from gpux.bench import intervals
+
+    found = {
+        "median": intervals.median(steady.seconds),
+        "mean": intervals.mean(steady.seconds),
+        "throughput": intervals.completions(_ends(steady), items)
+        if together
+        else intervals.throughput(items, steady.seconds),
+    }
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
 def _ends(steady: Series) -> list[float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpux.bench import conditions, shape
+from gpux.bench import conditions
 from gpux.bench.conditions import Conditions
 from gpux.bench.samples import Samples, Series
 from gpux.bench.settings import Settings
-from gpux.bench.summary import Summaries, alike, middle
+from gpux.bench.summary import Summaries, alike
 
 RUNS_FOR_P99 = 100
 VARIATION = 0.2
@@ -103,6 +103,8 @@ def _series(steady: Series, *, settled: bool | None) -> Iterator[Caution]:
         )
     if len(steady) < ENOUGH:
         return
+    from gpux.bench import shape  # numpy, which showing a report must not cost
+
     values = alike(steady)
     drift = shape.drift(values)
     if drift is not None:
@@ -124,7 +126,7 @@ def _series(steady: Series, *, settled: bool | None) -> Iterator[Caution]:
     if spikes is not None:
         yield Caution(
             "spikes",
-            f"{_count(len(shape.outliers(values)), 'run')} of {len(values)} lie far from the rest, the slowest at {max(values) / middle(values):.1f} times the median",
+            f"{_count(spikes.count, 'run')} of {len(values)} lie far above the rest, at {spikes.height:.1f} times the median, and took {spikes.excess:.0%} of the time",
             "close other programs; they count in every figure, so quote the median",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Queries:
     record: Workload
 
 
-def prepare(task: Task, inputs: Any, settings: Settings) -> Queries:
+def prepare(task: Task, inputs: Any, settings: Settings, parameters: Mapping[str, Any]) -> Queries:
     """Cut the inputs, or the task's own where there are none, into the queries of a benchmark.
 
     Queries take the items in turn; where the last one is short, it is filled up from the first item on.
@@ -68,7 +68,7 @@ def prepare(task: Task, inputs: Any, settings: Settings) -> Queries:
             "a sequence length makes inputs of its own, and inputs were given", hint="give one of them"
         )
     if inputs is None:
-        items = task.samples(settings.sequence)
+        items = task.samples(settings.sequence, **parameters)
         made = settings.sequence and f"made of the task's own samples, {settings.sequence} tokens each"
         origin = made or "the task's own samples"
     else:
@@ -81,7 +81,7 @@ def prepare(task: Task, inputs: Any, settings: Settings) -> Queries:
     groups = [
         [items[(first + i) % len(items)] for i in range(batch)] for first in range(0, count * batch, batch)
     ]
-    amounts = [dict(task.work(group)) for group in groups]
+    amounts = [dict(task.work(group, **parameters)) for group in groups]
     names = dict.fromkeys(name for amount in amounts for name in amount)
     record = Workload(
         origin=origin,

@@ -20,6 +20,7 @@ from gpux.errors import GpuxError, UsageError
 COMMANDS = {
     "pull": ("models", "Fetch, convert, prove and store a model."),
     "run": ("run", "Answer a task, one answer per input; pulls first if needed."),
+    "bench": ("bench", "Measure models, compare results, and look back."),
     "list": ("models", "Show the stored models."),
     "show": ("models", "Show one stored model: graphs, proof, files."),
     "rm": ("upkeep", "Remove stored models."),

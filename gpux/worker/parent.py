@@ -223,7 +223,8 @@ def _same(message: dict[str, Any], log: IO[bytes]) -> errors.GpuxError:
     if isinstance(kind, type) and issubclass(kind, errors.GpuxError):
         return kind(message["message"], hint=message.get("hint"), **message.get("details", {}))
     if message.get("kind") == "MemoryError":
-        return _failed("it ran out of memory", "close other programs, or raise GPUX_WORKER_MEMORY", log)
+        hint = "close other programs, or raise GPUX_WORKER_MEMORY"
+        return _failed("it ran out of memory", hint, log, cause="memory")
     return _failed(
         f"{message.get('kind')}: {message['message']}",
         "run again with GPUX_LOG=debug for its full output",
@@ -241,6 +242,7 @@ def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFai
             "it was killed, most likely for want of memory",
             "close other programs, or use a machine with more memory",
             log,
+            cause="memory",
         )
     if code < 0:
         named = {number.value: number.name for number in signal.Signals}
@@ -254,11 +256,12 @@ def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFai
     )
 
 
-def _failed(why: str, hint: str, log: IO[bytes]) -> errors.WorkerFailed:
+def _failed(why: str, hint: str, log: IO[bytes], *, cause: str = "") -> errors.WorkerFailed:
     log.seek(0, os.SEEK_END)
     log.seek(max(0, log.tell() - _TAIL))
     output = log.read().decode("utf-8", "replace").strip()
-    return errors.WorkerFailed(f"the worker process failed: {why}", hint=hint, output=output)
+    details = {"cause": cause} if cause else {}
+    return errors.WorkerFailed(f"the worker process failed: {why}", hint=hint, output=output, **details)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -29,7 +29,7 @@ LAW = {
     "worker": LEAVES,
     "sources": BELOW_SOURCES,
     "sources.snapshot": LEAVES | {"reference"},
-    "export": BELOW_SOURCES | {"worker", "sources.snapshot"},
+    "export": BELOW_SOURCES | {"worker", "sources.snapshot", "provider"},
     # The proof runs the graph on the CPU provider, and each task declares the head that it needs exported.
     "registry": BELOW_SOURCES
     | {"worker", "sources", "export", "discovery", "provider", "planning", "session", "tasks"},
@@ -41,15 +41,17 @@ LAW = {
     "model": BELOW_TASKS | {"tasks", "the door"},
     "loading": BELOW_TASKS | {"discovery", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
+    # Where the benchmark meets the store, the loader and the exporter's environment.
+    "campaign": BELOW_TASKS | {"bench", "worker", "tasks", "model", "loading", "registry", "export"},
     "serve": LEAVES | {"artifact"},
     "doctor": LEAVES | {"discovery", "export", "provider", "registry"},
-    "cli": {"_version", "errors", "settings", "events", "bench.render", "the door"},
+    "cli": {"_version", "errors", "settings", "events", "bench", "the door"},
     "__main__": {"cli"},
     "the door": LEAVES
-    | {"artifact", "bench", "loading", "model", "registry"},  # gpux/__init__.py: the public names
+    | {"artifact", "bench", "campaign", "loading", "model", "registry"},  # gpux/__init__.py: the public names
     "providers": {"errors", "settings", "hardware", "onnx_reader", "provider", "selftest", "tensors"},
 }
-ROOMS_OF_ONE_MODULE = {"sources.snapshot", "bench.render"}
+ROOMS_OF_ONE_MODULE = {"sources.snapshot"}
 
 
 def room(name):

@@ -1,0 +1,65 @@
+"""A loaded model and settings → the call that the loops time, and the queries as that call takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
+
+from gpux.bench.loops import Call, Outcome
+from gpux.bench.workload import Queries
+
+if TYPE_CHECKING:
+    from gpux.bench.settings import Settings
+    from gpux.bench.subject import Emitter, Subject
+
+
+def prepare(
+    model: Subject, queries: Queries, settings: Settings, parameters: Mapping[str, Any]
+) -> tuple[Call, Queries]:
+    """The call to time, and what to pass it.
+
+    At level ``task`` a call is what a user's own would be: text in, answer out. At level ``graph`` the tensors are made
+    beforehand, by the task and in the batches that it would make, and a call runs the graph on them, as ONNX Runtime's
+    ``onnxruntime_perf_test`` and OpenVINO's ``benchmark_app`` do.
+
+    Raises:
+        InvalidInput: The task cannot take an item or a parameter.
+        GpuxError: The task cannot say which tensors it would make.
+    """
+    if settings.level == "graph":
+        feeds = [
+            model.pipeline.feeds(call if isinstance(call, list) else [call], **parameters)
+            for call in queries.calls
+        ]
+        return _graph(model), replace(queries, calls=feeds)
+    if getattr(model.pipeline, "emits", False):
+        return _emitting(cast("Emitter", model), parameters), queries
+    return _task(model.timed, parameters), queries
+
+
+def _task(timed: Callable[..., tuple[Any, dict[str, float]]], parameters: Mapping[str, Any]) -> Call:
+    def call(query: Any) -> Outcome:
+        return timed(query, **parameters)[1], ()
+
+    return call
+
+
+def _graph(model: Subject) -> Call:
+    run = model.session.run
+
+    def call(query: list[dict[str, Any]]) -> Outcome:
+        for feeds in query:
+            run(feeds)
+        return {}, ()
+
+    return call
+
+
+def _emitting(model: Emitter, parameters: Mapping[str, Any]) -> Call:
+    def call(query: Any) -> Outcome:
+        begin = perf_counter()
+        return {}, tuple(perf_counter() - begin for _ in model.emit(query, **parameters))
+
+    return call

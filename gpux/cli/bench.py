@@ -1,0 +1,199 @@
+"""``gpux bench``: measure, show, compare and remember benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import gpux
+from gpux.cli import completing, measuring, outputs
+from gpux.cli.asking import asking, read_parameters
+from gpux.cli.inputs import gather
+from gpux.cli.options import examples, talk
+from gpux.cli.printer import Printer
+from gpux.errors import InvalidInput, UsageError
+
+if TYPE_CHECKING:
+    from gpux.bench.report import Report
+    from gpux.bench.suite import Suite
+
+
+@click.group(
+    "bench",
+    epilog=examples(
+        "gpux bench run all-MiniLM-L6-v2 --sweep batch=1,8,32 --output sweep.json",
+        "gpux bench compare before.json after.json --fail-if-slower 5%",
+    ),
+)
+def bench_command() -> None:
+    """Measure models, compare results, and look back."""
+
+
+@bench_command.command(
+    "run",
+    epilog=examples(
+        "gpux bench run all-MiniLM-L6-v2 --compare mode=torch,onnx",
+        "gpux bench run all-MiniLM-L6-v2 --rate 20 --concurrency 2 --duration 30s --output load.html",
+    ),
+)
+@asking
+@measuring.options
+@talk
+def run_command(
+    printer: Printer,
+    model: str,
+    inputs: tuple[str, ...],
+    *,
+    typed: str | None,
+    files: tuple[Path, ...],
+    params: tuple[str, ...],
+    output: Path | None,
+    **wishes: Any,
+) -> int:
+    """Measure a model; the same as gpux run MODEL --benchmark."""
+    asked = {name: wishes.pop(name) for name in measuring.NAMES}
+    items = gather(model, inputs, typed, files, str) if inputs or files or typed is not None else None
+    return measuring.measure(
+        printer, model, items, output=output, parameters=read_parameters(params), asked=asked, **wishes
+    )
+
+
+@bench_command.command(
+    "show",
+    epilog=examples("gpux bench show bench.json", "gpux bench show sweep.json --output sweep.html"),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    metavar="F",
+    shell_complete=completing.one_of(completing.formats),
+    help="table, summary, json, csv, md or html.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write it to a .json, .csv, .md, .html or .txt file too.",
+)
+@talk
+def show_command(printer: Printer, file: Path, *, form: str, output: Path | None) -> None:
+    """Show a result file in another form."""
+    if output is not None:
+        outputs.check(output, forms=tuple(measuring.FILES))
+    measuring.show(printer, gpux.read_report(file), form, output)
+
+
+@bench_command.command(
+    "compare",
+    epilog=examples(
+        "gpux bench compare before.json after.json",
+        "gpux bench compare main.json branch.json --fail-if-slower 5%",
+    ),
+)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="A.json B.json…")
+@click.option(
+    "--fail-if-slower",
+    "limit",
+    metavar="X%",
+    help="Exit with 1 where the whole interval lies beyond so much slower.",
+)
+@click.option(
+    "--statistic", default="median", show_default=True, metavar="S", help="What is compared: median or mean."
+)
+@click.option("--anyway", is_flag=True, help="Compare even where other work was measured, and say so.")
+@click.option(
+    "--format", "form", default="table", show_default=True, metavar="F", help="table, json, csv, md or html."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write it to a .json, .csv, .md or .html file too."
+)
+@talk
+def compare_command(
+    printer: Printer,
+    files: tuple[Path, ...],
+    *,
+    limit: str | None,
+    statistic: str,
+    anyway: bool,
+    form: str,
+    output: Path | None,
+) -> int:
+    """Compare results with the first of them: ratios of seconds per input, with intervals."""
+    from gpux.bench import comparison, documents, render
+
+    if len(files) < 2:
+        raise UsageError("a comparison needs two results", hint="gpux bench compare before.json after.json")
+    if output is not None:
+        outputs.check(output, forms=(".json", ".csv", ".md", ".html"))
+    allowed = None if limit is None else comparison.fraction(limit)
+    slower = False
+    for reports, names in _pairs(files):
+        found = gpux.compare(reports, names=names, statistic=statistic, anyway=anyway)
+        slower = slower or any(
+            allowed is not None and comparison.slower_than(row, allowed) for row in found.rows
+        )
+        if output is not None:
+            documents.write(output, render.render_comparison(found, measuring.FILES[output.suffix]))
+        chosen = "json" if printer.json else form
+        printer.text(render.render_comparison(found, chosen, **measuring.screen()).rstrip("\n"))
+    return 1 if slower else 0
+
+
+@bench_command.command(
+    "history",
+    epilog=examples("gpux bench history all-MiniLM-L6-v2", "gpux bench history all-MiniLM-L6-v2 --json"),
+)
+@click.argument("model", shell_complete=completing.models)
+@click.option(
+    "--format", "form", default="table", show_default=True, metavar="F", help="table, json, csv or md."
+)
+@talk
+def history_command(printer: Printer, model: str, *, form: str) -> None:
+    """Show how a model's figures went from benchmark to benchmark, and what changed when they did."""
+    from gpux.bench import render
+
+    trend = gpux.History().trend(_reference(model))
+    chosen = "json" if printer.json else form
+    printer.text(render.render_trend(trend, chosen, **measuring.screen()).rstrip("\n"))
+
+
+def _reference(model: str) -> str:
+    try:
+        return gpux.Store().get(model).reference
+    except gpux.errors.ArtifactNotFound:
+        return model  # it may have been removed since it was measured
+
+
+def _pairs(files: tuple[Path, ...]) -> list[tuple[list[Report], list[str]]]:
+    """What is compared with what: reports with the first, or of suites the rows of the same label."""
+    documents = [gpux.read_report(file) for file in files]
+    suites = [document for document in documents if not hasattr(document, "samples")]
+    if not suites:
+        return [([*documents], [file.name for file in files])]  # type: ignore[list-item]
+    if len(suites) < len(documents):
+        raise InvalidInput(
+            "one of these files holds one configuration, another several",
+            hint="compare files of one kind; gpux bench show prints what a file holds",
+        )
+    return _rows(suites, files)
+
+
+def _rows(suites: list[Suite], files: tuple[Path, ...]) -> list[tuple[list[Report], list[str]]]:
+    tables = [{row.label: row.report for row in suite.rows if row.report} for suite in suites]
+    common = [label for label in tables[0] if all(label in table for table in tables)]
+    if not common:
+        raise InvalidInput(
+            "these files have no configuration in common",
+            hint="gpux bench show FILE shows the configurations of each",
+        )
+    return [
+        (
+            [table[label] for table in tables],
+            [f"{file.name}: {label}" if label else file.name for file in files],
+        )
+        for label in common
+    ]
