@@ -29,6 +29,7 @@ def test_the_summary_equals_independent_sources(values):
     assert found.median == found.p50 == pytest.approx(statistics.median(values), rel=1e-12)
     assert (found.min, found.max) == (min(values), max(values))
     assert found.variation == pytest.approx(scipy_stats.variation(values, ddof=1), rel=1e-6, abs=1e-9)
+    assert found.mad == pytest.approx(scipy_stats.median_abs_deviation(values), rel=1e-9, abs=1e-15)
     for percent in (90, 95, 99):
         assert getattr(found, f"p{percent}") == pytest.approx(np.percentile(values, percent), rel=1e-9)
 
@@ -42,16 +43,23 @@ def test_figures_are_in_order_and_do_not_depend_on_the_order_of_the_runs(values)
     assert stats.summarise(values[::-1]) == found
 
 
+@pytest.mark.parametrize("n", [stats.LONG - 1, stats.LONG, 100_000])
+def test_long_lists_have_the_same_exact_figures(n):
+    values = np.random.default_rng(n).lognormal(0, 1, n).tolist()
+    found = stats.summarise(values)
+    assert found.mean == statistics.fmean(values)
+    assert found.median == statistics.median(values)
+    assert found.std == pytest.approx(float(np.std(values, ddof=1)), rel=1e-12)
+    assert found.mad == scipy_stats.median_abs_deviation(values)
+    assert (found.min, found.max) == (min(values), max(values))
+    assert all(type(getattr(found, name)) is float for name in ("mean", "std", "p99", "mad", "variation"))
+    assert stats.summarise(tuple(values[::-1])) == found
+
+
 def test_one_number_has_no_spread_and_none_has_no_summary():
     found = stats.summarise([0.25])
-    assert (found.n, found.mean, found.median, found.p99, found.std, found.variation) == (
-        1,
-        0.25,
-        0.25,
-        0.25,
-        None,
-        None,
-    )
+    assert (found.n, found.mean, found.median, found.p99) == (1, 0.25, 0.25, 0.25)
+    assert (found.std, found.variation, found.mad) == (None, None, 0)
     assert stats.summarise([]) is None
 
 
