@@ -20,7 +20,7 @@ _LEAST = 8
 def steady(values: Sequence[float], *, window: int = WINDOW) -> bool:
     """Whether the last ``window`` runs or more are one steady state: none of the change points found lies among them.
 
-    A series that is steady from its first run on is called so at ``window`` runs in at least nine of ten cases. A change
+    A series that is steady from its first run on is called so at ``window`` runs in about nine of ten cases. A change
     that is still to come cannot be known, and one of less than the noise cannot be seen: the caller sets a limit too.
 
     Args:
