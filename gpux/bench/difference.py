@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ABSENT = "none"
 """Stands where one of two reports lacks what the other has."""
 
+AS_THEY_ARE = "as they are"
+"""The sequence length of inputs that were not made for one."""
+
 _LONGEST = 60
 
 
@@ -26,7 +29,7 @@ def work(report: Report) -> dict[str, str]:
     return {
         "task": identity.task,
         "inputs": workload.sha256 or f"{workload.items} {workload.noun}, {workload.origin}",
-        "sequence": str(settings.sequence or "as they are"),
+        "sequence": str(settings.sequence or AS_THEY_ARE),
         "level": settings.level,
         "arrival": arrival,
         "parameters": json.dumps(settings.parameters, sort_keys=True, ensure_ascii=False),

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gpux import settings
+from gpux.bench import comparison, database, difference, records
+from gpux.bench.records import Mismatch
+from gpux.errors import InvalidInput
 
 if TYPE_CHECKING:
     from gpux.bench.intervals import Ratio
+    from gpux.bench.report import Report
+
+MOST = 1000
+"""Steady runs that are kept of each result."""
+
+LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +107,166 @@ class Trend:
 
     reference: str
     courses: tuple[Course, ...]
+
+
+class History:
+    """The results of this machine.
+
+    Args:
+        path: The database; ``history.db`` under ``GPUX_HOME`` when ``None``.
+    """
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = settings.home() / "history.db" if path is None else Path(path)
+
+    def add(self, report: Report) -> int:
+        """Keep a report, thinned and without its inputs; the same report twice is kept once.
+
+        Returns:
+            Its number.
+
+        Raises:
+            InvalidInput: The report has no steady run, and so nothing to keep.
+            StoreError: The database cannot be written (:class:`gpux.errors.StoreUnwritable`), is damaged, or is not ours.
+        """
+        row = _row(report)
+        with database.writing(self.path) as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO results (fingerprint, reference, started, entry, seconds)"
+                " VALUES (?, ?, ?, ?, ?)",
+                row,
+            )
+            found = connection.execute("SELECT id FROM results WHERE fingerprint = ?", row[:1]).fetchone()
+        return int(found[0])
+
+    def of(self, reference: str, *, limit: int = LIMIT) -> list[Entry]:
+        """The newest results of a model, oldest first.
+
+        Args:
+            reference: The model's canonical reference.
+            limit: How many at most.
+
+        Raises:
+            StoreError: The database cannot be read, is damaged, or is not ours.
+        """
+        with database.reading(self.path) as connection:
+            rows = (
+                []
+                if connection is None
+                else connection.execute(
+                    "SELECT id, entry, seconds FROM results"
+                    " WHERE reference = ? ORDER BY started DESC, id DESC LIMIT ?",
+                    (_storable(reference), limit),
+                ).fetchall()
+            )
+        try:
+            return [_entry(*row) for row in reversed(rows)]
+        except (Mismatch, ValueError, TypeError, RecursionError, OverflowError, struct.error) as error:
+            raise database.damaged(self.path, str(error)) from error
+
+    def trend(self, reference: str, *, limit: int = LIMIT) -> Trend:
+        """How the results of a model went, by configuration.
+
+        Args:
+            reference: The model's canonical reference.
+            limit: How many of the newest results count.
+
+        Raises:
+            StoreError: The database cannot be read, is damaged, or is not ours.
+        """
+        groups: dict[str, list[Entry]] = {}
+        for entry in self.of(reference, limit=limit):
+            groups.setdefault(json.dumps(entry.configuration, sort_keys=True), []).append(entry)
+        courses = [_course(entries) for entries in groups.values()]
+        courses.sort(key=lambda course: (course.entries[-1].started, course.entries[-1].id), reverse=True)
+        return Trend(reference, tuple(courses))
+
+
+def thinned(seconds: Sequence[float], most: int = MOST) -> tuple[float, ...]:
+    """At most so many of the values, evenly spaced and in their order."""
+    n = len(seconds)
+    if n <= most:
+        return tuple(seconds)
+    return tuple(seconds[(2 * index + 1) * n // (2 * most)] for index in range(most))
+
+
+def _row(report: Report) -> tuple[str, str, str, str, bytes]:
+    identity, summaries, steady = report.identity, report.summaries, report.summaries.steady
+    seconds = report.samples.steady.seconds
+    if steady is None:
+        raise InvalidInput("a report without a steady run has nothing to remember", hint="measure it again")
+    done = difference.work(report)
+    # Parameters may hold words of the user's own, such as candidate labels.
+    done["parameters"] = hashlib.sha256(done["parameters"].encode()).hexdigest()
+    entry = Entry(
+        id=0,
+        reference=identity.reference,
+        started=identity.started,
+        configuration=done | difference.configuration(report),
+        facts=difference.surroundings(report),
+        n=steady.n,
+        median=steady.median,
+        mean=steady.mean,
+        std=steady.std,
+        p95=steady.p95,
+        p99=steady.p99,
+        interval=summaries.intervals.get("median"),
+        throughput=summaries.throughput,
+        peak=report.memory.peak,
+        joules=report.energy.per_inference(identity.workload.batch * len(seconds)),
+        quality=identity.quality,
+        min_cosine=identity.min_cosine,
+        failures=len(report.samples.failures),
+        interrupted=report.interrupted,
+        seconds=thinned(seconds),
+    )
+    raw = records.encode(replace(entry, seconds=()))
+    packed = struct.pack(f"<{len(seconds)}d", *seconds)
+    mark = hashlib.sha256(json.dumps(raw, sort_keys=True).encode() + packed)
+    return (
+        mark.hexdigest(),
+        _storable(entry.reference),
+        entry.started,
+        json.dumps(raw, allow_nan=False),
+        struct.pack(f"<{len(entry.seconds)}d", *entry.seconds),
+    )
+
+
+def _entry(number: int, raw: str, packed: bytes) -> Entry:
+    seconds = struct.unpack(f"<{len(packed) // 8}d", packed)
+    if not seconds or not all(math.isfinite(value) and value >= 0 for value in seconds):
+        raise ValueError(f"the times of result {number} are no times")
+    return replace(records.decode(Entry, json.loads(raw)), id=number, seconds=seconds)
+
+
+def _storable(text: str) -> str:
+    """A text that SQLite takes: names of files may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _course(entries: Sequence[Entry]) -> Course:
+    last = entries[-1]
+    configuration = last.configuration
+    change: Ratio | None = None
+    changed: tuple[str, ...] = ()
+    said = "the first result of this configuration"
+    if len(entries) > 1:
+        from gpux.bench import intervals
+
+        before = entries[-2]
+        change = intervals.ratio(before.seconds, last.seconds)
+        changed = difference.differences(before.facts, last.facts)
+        cause = f"since then: {', '.join(changed)}" if changed else "nothing known has changed since"
+        said = f"{comparison.sentence(change)}; {cause}"
+    return Course(_label(configuration), configuration, tuple(entries), change, changed, said)
+
+
+def _label(configuration: dict[str, str]) -> str:
+    shown = [configuration.get(name, "") for name in ("mode", "provider", "variant")]
+    shown += [f"{name} {configuration.get(name, '?')}" for name in ("batch", "threads")]
+    usual = {"concurrency": "1", "sequence": difference.AS_THEY_ARE, "level": "task"}
+    shown += [
+        f"{name} {found}" for name, usually in usual.items() if (found := configuration.get(name)) != usually
+    ]
+    scenario = configuration.get("scenario", "")
+    return " · ".join([*shown, *([scenario] if scenario in {"server", "offline"} else [])])
