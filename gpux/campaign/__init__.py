@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from gpux.artifact import Artifact
     from gpux.bench.suite import Suite
     from gpux.campaign.axes import Configuration
-    from gpux.campaign.member import Engine, Member
+    from gpux.campaign.member import Bench, Member
+    from gpux.campaign.remote import Place
 
 ISOLATIONS = ("process", "off")
 
@@ -90,12 +91,12 @@ def sweep(
     watch.stop()
     job = _job(artifact, wishes, watch.seconds) | {"inputs": items, "typed": typed}
 
-    def engine(configuration: Configuration) -> Engine:
+    def bench(configuration: Configuration) -> Bench:
         if error := missing.get(configuration.variant or ""):
             raise error
-        return _engine(artifact, configuration, fetching, progress)
+        return _bench(artifact, configuration, job, fetching, progress)
 
-    members = [_member(configuration, len(configurations), job, engine) for configuration in configurations]
+    members = [_member(configuration, len(configurations), bench) for configuration in configurations]
     conductor = Conductor(
         [member for member in members if member.error is None],
         progress=progress,
@@ -146,21 +147,16 @@ def _job(artifact: Artifact, wishes: Mapping[str, Any], preparation: Mapping[str
     }
 
 
-def _member(
-    configuration: Configuration,
-    others: int,
-    job: Mapping[str, Any],
-    engine: Callable[[Configuration], Engine],
-) -> Member:
+def _member(configuration: Configuration, others: int, bench: Callable[[Configuration], Bench]) -> Member:
     from gpux.campaign.conductor import rounds
     from gpux.campaign.member import Member
 
     settings = configuration.settings
     ready = replace(configuration, settings=replace(settings, rounds=rounds(settings, others)))
     try:
-        return Member(ready, job, engine(ready))
+        return Member(ready, bench(ready))
     except GpuxError as error:
-        return Member(ready, job, None, error=error)
+        return Member(ready, None, error=error)
 
 
 def _obtain(
@@ -187,26 +183,49 @@ def _obtain(
     return obtain(model, there, **fetching, progress=progress)[0], missing
 
 
-def _engine(
-    artifact: Artifact, configuration: Configuration, fetching: Mapping[str, Any], progress: Progress
-) -> Engine:
-    from gpux.campaign.member import Engine
+def _bench(
+    artifact: Artifact,
+    configuration: Configuration,
+    job: Mapping[str, Any],
+    fetching: Mapping[str, Any],
+    progress: Progress,
+) -> Bench:
+    from gpux.bench.records import encode
+    from gpux.campaign.remote import Place, Remote
 
-    if configuration.mode == "onnx":
-        return Engine()
-    if configuration.settings.isolation == "off":
-        raise InvalidSetting(
-            "mode=torch runs in the exporter's environment, which is another process",
-            hint="leave --isolate off out",
-            setting="isolate",
-        )
+    whole = {
+        **job,
+        "mode": configuration.mode,
+        "provider": configuration.provider,
+        "variant": configuration.variant,
+        "threads": configuration.threads,
+        "settings": encode(configuration.settings),
+    }
+    together = configuration.settings.isolation == "off"
+    if configuration.mode == "torch":
+        if together:
+            raise InvalidSetting(
+                "mode=torch runs in the exporter's environment, which is another process",
+                hint="leave --isolate off out",
+                setting="isolate",
+            )
+        return Remote(whole, _exporter(artifact, fetching, progress))
+    if together:
+        from gpux.campaign.local import Local
+
+        return Local(whole)
+    return Remote(whole, Place())
+
+
+def _exporter(artifact: Artifact, fetching: Mapping[str, Any], progress: Progress) -> Place:
+    from gpux.campaign.remote import Place
     from gpux.export import toolchains
     from gpux.registry.origin import checkpoint
 
     python = toolchains.require()
     away = {name: fetching[name] for name in ("token", "offline")}
     snapshot = checkpoint(artifact, python, **away, progress=progress)
-    return Engine(python, toolchains.ENVIRONMENT, snapshot.directory)
+    return Place(python, toolchains.ENVIRONMENT, snapshot.directory)
 
 
 def _plain(inputs: Any) -> Any:

@@ -1,136 +1,116 @@
-"""One configuration of a campaign as its conductor sees it: a process to ask, and what came of it."""
+"""One configuration of a campaign as its conductor sees it: a bench to measure on, and what came of it."""
 
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Protocol
 
-from gpux.bench.records import encode
 from gpux.bench.report import Report
 from gpux.campaign.axes import Configuration
 from gpux.errors import GpuxError, WorkerFailed
 from gpux.events import Progress
-from gpux.worker.parent import Worker
+
+Answers = list[list[float] | None]
+"""The numbers of each answer to the first query; ``None`` for one that holds none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """Where a configuration runs: an interpreter (this one when ``None``), its variables, and its source model."""
+class Bench(Protocol):
+    """Where a configuration is measured: :class:`gpux.campaign.remote.Remote`, :class:`gpux.campaign.local.Local`."""
 
-    python: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    source: Path | None = None
+    def open(self, progress: Progress) -> int | None:
+        """Load, run for the first time, warm up; bytes that its process takes then, where it has one of its own."""
+        ...
+
+    def round(self, *, runs: int | None, seconds: float | None, progress: Progress) -> bool:
+        """Steady runs; whether so many failed in a row that nothing more will come of it."""
+        ...
+
+    def report(
+        self, *, answers: bool, interrupted: bool, progress: Progress
+    ) -> tuple[Report, Answers | None]:
+        """Everything so far, and its answers to the first query where they are asked for."""
+        ...
+
+    def hurry(self, progress: Progress) -> None:
+        """End what is under way after the runs under way."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
 
 
 class Member:
-    """A configuration with its process.
+    """A configuration on its bench; what goes wrong there is kept, so that the others go on.
 
     Args:
-        configuration: What to measure.
-        job: What every configuration of the campaign shares: artifact, inputs, task …
-        engine: Where it runs; nowhere when ``None``.
-        error: Why it cannot be measured, where that is known beforehand.
+        configuration: What is measured.
+        bench: Where; ``None`` where it cannot be.
+        error: Why not.
 
     Attributes:
-        resident: Bytes of its process when its model was warm; ``None`` before, and where the system does not say.
+        resident: Bytes of its process when its model was warm; ``None`` before, and where it has none of its own.
         report: Its last report.
         answers: The numbers of its answers to the first query.
         error: Why it has no report, or why it stopped.
+        alive: Whether it can be asked for more.
     """
 
     def __init__(
-        self,
-        configuration: Configuration,
-        job: Mapping[str, Any],
-        engine: Engine | None,
-        *,
-        error: GpuxError | None = None,
+        self, configuration: Configuration, bench: Bench | None, *, error: GpuxError | None = None
     ) -> None:
         self.configuration = configuration
         self.resident: int | None = None
         self.report: Report | None = None
-        self.answers: list[list[float] | None] | None = None
+        self.answers: Answers | None = None
         self.error = error
-        self._job = {
-            **job,
-            "mode": configuration.mode,
-            "provider": configuration.provider,
-            "variant": configuration.variant,
-            "threads": configuration.threads,
-            "source": str(engine.source) if engine and engine.source else None,
-            "settings": encode(configuration.settings),
-        }
-        self._engine = engine or Engine()
-        self._worker: Worker | None = None
-        self._asked = False
-        self._broken = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether it can be asked for more."""
-        return self._worker is not None and not self._broken
+        self.alive = False
+        self._bench = bench
+        self._open = False
 
     def open(self, progress: Progress) -> None:
-        """Start the process, load the model, run it for the first time and warm it up; an error is kept, not raised."""
+        """Load the model, run it for the first time and warm it up."""
+        assert self._bench is not None  # noqa: S101 - the conductor is given those that have one
         self.error = None
         with self._kept():
-            self._worker = Worker(
-                "gpux.campaign.child", python=self._engine.python, environment=self._engine.environment
-            )
-            self.resident = self._ask({"do": "open", **self._job}, progress)["resident"]
+            self._open = True
+            self.resident = self._bench.open(progress)
+            self.alive = True
 
     def round(self, *, runs: int | None, seconds: float | None, progress: Progress) -> None:
-        """One round of steady runs; an error is kept, not raised."""
+        """One round of steady runs."""
+        assert self._bench is not None  # noqa: S101
         with self._kept():
-            answer = self._ask({"do": "round", "runs": runs, "seconds": seconds}, progress)
-            self._broken = answer["broken"]
+            self.alive = not self._bench.round(runs=runs, seconds=seconds, progress=progress)
 
     def tell(self, progress: Progress, *, last: bool, interrupted: bool = False) -> None:
-        """Fetch the report so far; an error is kept, not raised."""
-        if self._worker is None:
+        """Fetch the report so far; with the answers where it is the last and nothing went wrong."""
+        if self._bench is None or not self._open:
             return
-        with self._kept(), tempfile.TemporaryDirectory(prefix="gpux-bench-") as folder:
-            path = Path(folder) / "report.json"
-            job = {
-                "do": "report",
-                "path": str(path),
-                "answers": last and not interrupted and not self._broken,
-                "interrupted": interrupted,
-            }
-            self.answers = self._ask(job, progress)["answers"]
-            self.report = Report.from_json(path.read_bytes())
+        with self._kept():
+            answers = last and self.alive and not interrupted
+            found = self._bench.report(answers=answers, interrupted=interrupted, progress=progress)
+            self.report, self.answers = found
 
     def hurry(self, progress: Progress) -> None:
-        """End the job under way after the runs under way, if there is one; an error is kept, not raised."""
-        if self._worker is not None and self._asked:
+        """End what is under way after the runs under way."""
+        if self._bench is not None and self._open:
             with self._kept():
-                self._worker.hurry()
-                self._worker.finish(progress)
-                self._asked = False
+                self._bench.hurry(progress)
 
     def close(self) -> None:
-        """End the process."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        """Let go of everything but what came of it."""
+        self.alive = self._open = False
+        if self._bench is not None:
+            self._bench.close()
 
     def starved(self) -> bool:
         """Whether it ended for want of memory."""
         return isinstance(self.error, WorkerFailed) and self.error.details.get("cause") == "memory"
 
-    def _ask(self, job: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-        assert self._worker is not None  # noqa: S101 - every caller looked
-        self._asked = True
-        answer = self._worker.ask(job, progress)
-        self._asked = False
-        return answer
-
     @contextlib.contextmanager
-    def _kept(self) -> Any:
+    def _kept(self) -> Iterator[None]:
         try:
             yield
         except GpuxError as error:

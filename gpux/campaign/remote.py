@@ -1,0 +1,86 @@
+"""A configuration in a process of its own: jobs for ``gpux.campaign.child`` and what it answers."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpux.bench.report import Report
+from gpux.campaign.member import Answers
+from gpux.events import Progress
+from gpux.worker.parent import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process runs: an interpreter (this one when ``None``), its variables, and its source model."""
+
+    python: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    source: Path | None = None
+
+
+class Remote:
+    """One process; a :class:`gpux.campaign.member.Bench`.
+
+    Args:
+        job: What it opens and how that is measured.
+        place: Where it runs.
+    """
+
+    def __init__(self, job: Mapping[str, Any], place: Place) -> None:
+        self._job = {**job, "source": str(place.source) if place.source else None}
+        self._place = place
+        self._worker: Worker | None = None
+        self._busy = False
+
+    def open(self, progress: Progress) -> int | None:
+        """Start the process, load the model, run it for the first time and warm it up."""
+        self._worker = Worker(
+            "gpux.campaign.child", python=self._place.python, environment=self._place.environment
+        )
+        resident: int | None = self._ask({"do": "open", **self._job}, progress)["resident"]
+        return resident
+
+    def round(self, *, runs: int | None, seconds: float | None, progress: Progress) -> bool:
+        """Steady runs; whether so many failed in a row that nothing more will come of it."""
+        return bool(self._ask({"do": "round", "runs": runs, "seconds": seconds}, progress)["broken"])
+
+    def report(
+        self, *, answers: bool, interrupted: bool, progress: Progress
+    ) -> tuple[Report, Answers | None]:
+        """Everything so far, and the numbers of its answers to the first query where they are asked for."""
+        with tempfile.TemporaryDirectory(prefix="gpux-bench-") as folder:
+            path = Path(folder) / "report.json"
+            job = {"do": "report", "path": str(path), "answers": answers, "interrupted": interrupted}
+            found = self._ask(job, progress)["answers"]
+            return Report.from_json(path.read_bytes()), found
+
+    def hurry(self, progress: Progress) -> None:
+        """End the job under way after the runs under way, if there is one."""
+        if self._worker is not None and self._busy:
+            self._worker.hurry()
+            self._worker.finish(progress)
+            self._busy = False
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _ask(self, job: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        assert self._worker is not None  # noqa: S101 - it is opened first
+        self._busy = True
+        try:
+            answer = self._worker.ask(job, progress)
+        except KeyboardInterrupt:
+            raise  # the job goes on: hurry ends it
+        except BaseException:
+            self._busy = False
+            raise
+        self._busy = False
+        return answer
