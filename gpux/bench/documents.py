@@ -60,7 +60,7 @@ def parse(data: str | bytes, kinds: Mapping[str, type[Document]]) -> Document:
         )
     try:
         record = decode(kind, {name: value for name, value in raw.items() if name != "kind"})
-    except (Mismatch, OverflowError) as error:  # a whole number can be too large for a float
+    except Mismatch as error:
         raise InvalidInput(f"this benchmark report is damaged: {error}", hint=_HINT) from error
     return record
 

@@ -84,15 +84,19 @@ class Measurement:
             assert error is not None  # noqa: S101 - only failed runs are in the list
             raise error
 
-    def warm_up(self) -> None:
-        """The runs between the first and the steady ones, as the settings say."""
+    def warm_up(self, *, most: float = AUTO_SECONDS) -> None:
+        """The runs between the first and the steady ones, as the settings say.
+
+        Args:
+            most: Seconds after which an automatic warm-up ends without a steady state.
+        """
         if self._settings.warmup is not None:
             self._alone("warmup", self._settings.warmup)
             return
         from gpux.bench.steady import steady
 
         self.settled = False
-        limit = perf_counter_ns() + int(AUTO_SECONDS * NANO)
+        limit = perf_counter_ns() + int(most * NANO)
         while not self.settled and not self.stop.is_set() and not self.broken:
             self._alone("warmup", 5)
             seconds = [(run.end - run.start) / NANO for _, run in self._runs["warmup"]]

@@ -74,12 +74,8 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
         return decode(hint, raw, where)
     value: Any = None
     if origin is tuple and isinstance(raw, list):
-        if arguments[0] in (float, int) and all(type(item) in (float, int) for item in raw):
-            value = tuple(raw) if arguments[0] is int else tuple(map(float, raw))
-            if arguments[0] is float and not all(map(math.isfinite, value)):
-                raise Mismatch(f"`{where}` holds a number that is not finite")
-            if arguments[0] is int and not all(type(item) is int for item in raw):
-                raise Mismatch(f"`{where}` holds a number that is not whole")
+        value = _column(arguments[0], raw)
+        if value is not None:
             return value
         value = tuple(_value(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(raw))
     elif origin is dict and isinstance(raw, dict):
@@ -91,9 +87,25 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
     return value
 
 
+def _column(kind: type, raw: list[Any]) -> tuple[Any, ...] | None:
+    """A long list of numbers at once; ``None`` where one of them is none of this kind, which is then looked for."""
+    allowed = {float: {float, int}, int: {int}}.get(kind, set())
+    if not set(map(type, raw)) <= allowed or not allowed:
+        return None
+    try:
+        found = tuple(map(kind, raw))
+    except OverflowError:
+        return None
+    return found if all(map(math.isfinite, found)) else None
+
+
 def _number(raw: Any) -> float | None:
-    ok = isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw)
-    return float(raw) if ok else None
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        return None
+    try:
+        return float(raw) if math.isfinite(raw) else None
+    except OverflowError:  # a whole number that no float holds
+        return None
 
 
 _PLAIN: dict[Any, Callable[[Any], Any]] = {

@@ -9,11 +9,31 @@ from gpux.provider import Placement
 
 
 class Words:
+    """A task whose tokens are the words of a text."""
+
+    noun = "texts"
+    emits = False
+
     def is_item(self, inputs):
         return isinstance(inputs, str)
 
-    def samples(self):
-        return ["a sample", "another sample"]
+    def samples(self, length=None, **parameters):
+        return [" ".join(["word"] * length)] if length else ["a sample", "another good sample"]
+
+    def work(self, items, **parameters):
+        return {"tokens": float(sum(len(str(item).split()) for item in items))}
+
+    def feeds(self, items, **parameters):
+        return [{"ids": len(items)}]
+
+
+class Graph:
+    def __init__(self):
+        self.fed = []
+
+    def run(self, feeds, outputs=None):
+        self.fed.append(feeds)
+        return {"y": 0}
 
 
 class Sleeper:
@@ -45,6 +65,8 @@ class Sleeper:
         self.plan = Plan("cpu", "fp32", 2, False, "named")
         self.placement = Placement("cpu", "cpu", "fp32", {"CPUExecutionProvider": 9}, share)
         self.pipeline = Words()
+        self.session = Graph()
+        self.preparation = {}
         self.timings = {"plan": 0.01, "open": 0.25}
         self.seconds = list(seconds)
         self.calls = []

@@ -1,15 +1,14 @@
-"""Measuring: phases apart, nothing lost on Ctrl-C, the collector as it was, bad settings refused."""
+"""Measuring in this process: phases apart, queries in turn, failures counted, nothing lost on Ctrl-C, the collector as it was."""
 
 import gc
 import hashlib
 
 import numpy as np
 import pytest
-from bench_subject import Sleeper
-from hypothesis import given
-from hypothesis import strategies as st
+from bench_subject import Sleeper, Words
 
-from gpux.bench import benchmark, identity
+from gpux.bench import benchmark, measure, summary, warnings, workload
+from gpux.bench.settings import settle
 from gpux.errors import InvalidInput, InvalidSetting, RunFailed
 
 
@@ -25,41 +24,75 @@ def test_first_warmup_and_steady_runs_are_kept_apart():
     assert not report.interrupted
 
 
-def test_every_run_has_its_start_its_wall_time_and_its_stages():
-    report = benchmark(Sleeper(0.002), "a text", runs=4, warmup=1)
+def test_every_run_has_its_start_its_wall_time_its_query_and_its_stages():
+    report = benchmark(Sleeper(0.002), ["a text", "another"], runs=4, warmup=1)
     phases = [report.samples.first, report.samples.warmup, report.samples.steady]
     starts = [start for phase in phases for start in phase.start]
     ends = [start + took for phase in phases for start, took in zip(phase.start, phase.seconds, strict=True)]
     assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
-    assert report.samples.steady.stages == {
-        "preprocess": (0.0,) * 4,
-        "infer": (0.002,) * 4,
-        "postprocess": (0.0,) * 4,
-    }
+    steady = report.samples.steady
+    assert steady.stages == {"preprocess": (0.0,) * 4, "infer": (0.002,) * 4, "postprocess": (0.0,) * 4}
+    assert steady.query == (0, 1, 0, 1)
+    assert steady.round == (0,) * 4
     assert sum(report.summaries.shares.values()) == pytest.approx(1)
 
 
-def test_throughput_counts_items_not_runs():
-    report = benchmark(Sleeper(0.005), ["one", "two", "three", "four"], runs=4, warmup=0)
-    assert report.summaries.throughput == pytest.approx(4 * 4 / sum(report.samples.steady.seconds))
+def test_runs_take_the_inputs_in_turn_one_at_a_time():
+    model = Sleeper(0.0)
+    benchmark(model, ["a", "b", "c"], runs=5, warmup=0)
+    assert [inputs for inputs, _ in model.calls] == ["a", "a", "b", "c", "a", "b"]
 
 
-def test_without_inputs_the_tasks_own_samples_are_measured():
+def test_a_batch_is_filled_up_from_the_first_input_on_and_throughput_counts_items():
+    model = Sleeper(0.005)
+    report = benchmark(model, ["a", "b", "c"], batch_size=2, runs=3, warmup=0)
+    assert [inputs for inputs, _ in model.calls[1:]] == [["a", "b"], ["c", "a"], ["a", "b"]]
+    assert report.settings.scenario == "multi-stream"
+    assert report.summaries.throughput == pytest.approx(3 * 2 / sum(report.samples.steady.seconds))
+
+
+def test_offline_asks_for_everything_at_once():
+    model = Sleeper(0.0)
+    report = benchmark(model, ["a", "b", "c"], scenario="offline", runs=2, warmup=0)
+    assert [inputs for inputs, _ in model.calls] == [["a", "b", "c"]] * 3
+    assert (report.settings.batch, report.identity.workload.batch) == (3, 3)
+
+
+def test_without_inputs_the_tasks_own_samples_are_measured_and_described():
     model = Sleeper(0.0)
     report = benchmark(model, runs=2, warmup=0)
-    assert {tuple(inputs) for inputs, _ in model.calls} == {("a sample", "another sample")}
-    assert (report.identity.inputs.count, report.identity.inputs.characters) == (2, 22)
+    workload = report.identity.workload
+    assert [inputs for inputs, _ in model.calls] == ["a sample", "a sample", "another good sample"]
+    assert (workload.items, workload.characters, workload.noun) == (2, 27, "texts")
+    assert workload.origin == "the task's own samples"
+    assert workload.work == {"tokens": (2.0, 3.0)}
+    assert report.summaries.rates["tokens"] == pytest.approx(5 / sum(report.samples.steady.seconds))
+
+
+def test_a_sequence_length_makes_inputs_of_that_length():
+    report = benchmark(Sleeper(0.0), sequence_length=17, runs=2, warmup=0)
+    assert report.identity.workload.work == {"tokens": (17.0,)}
+    assert "17 tokens" in report.identity.workload.origin
+
+
+def test_at_the_graphs_level_only_the_graph_runs_on_tensors_made_beforehand():
+    model = Sleeper(0.0)
+    report = benchmark(model, ["a", "b"], level="graph", runs=2, warmup=0)
+    assert model.calls == []
+    assert model.session.fed == [{"ids": 1}] * 3
+    assert report.samples.steady.stages == {}
+    assert report.settings.level == "graph"
 
 
 def test_an_iterator_is_measured_again_and_again():
     model = Sleeper(0.0)
     benchmark(model, iter(["one", "two"]), runs=3, warmup=1)
-    assert [inputs for inputs, _ in model.calls] == [["one", "two"]] * 5
+    assert [inputs for inputs, _ in model.calls] == ["one", "one", "one", "two", "one"]
 
 
 def test_parameters_reach_every_run_and_the_report():
     model = Sleeper(0.0)
-    report = benchmark(model, "x", runs=1, warmup=1, top_k=3)
+    report = benchmark(model, "x", runs=1, warmup=1, parameters={"top_k": 3})
     assert [parameters for _, parameters in model.calls] == [{"top_k": 3}] * 3
     assert report.settings.parameters == {"top_k": 3}
 
@@ -77,54 +110,153 @@ def test_ctrl_c_keeps_what_was_measured(seconds, steady, figures):
     assert f"{steady} of 50" in report.cautions[0].message
 
 
-def test_progress_is_told_between_runs():
+def test_a_duration_ends_the_steady_runs_and_at_least_one_is_made():
+    report = benchmark(Sleeper(0.01), "x", duration=0.1, warmup=0)
+    assert 2 <= len(report.samples.steady) <= 11
+    assert report.settings.runs is None
+    assert len(benchmark(Sleeper(0.01), "x", duration=1e-6, warmup=0).samples.steady) == 1
+    assert len(benchmark(Sleeper(0.0), "x", duration=60, runs=3, warmup=0).samples.steady) == 3
+
+
+class WarmingUp(Sleeper):
+    """Four times as slow at first, then as fast as it gets."""
+
+    def timed(self, inputs, **parameters):
+        self.seconds = [0.004 if len(self.calls) < 20 else 0.001]
+        return super().timed(inputs, **parameters)
+
+
+def test_an_automatic_warmup_ends_when_the_runs_are_steady():
+    report = benchmark(WarmingUp(0.0), "x", warmup="auto", runs=5)
+    assert report.settings.warmup is None
+    assert len(report.samples.warmup) > 20
+    assert max(report.samples.steady.seconds) < 0.004
+
+
+class NeverSteady(Sleeper):
+    """Every run takes a little longer than the one before."""
+
+    def timed(self, inputs, **parameters):
+        self.seconds = [0.0005 * (len(self.calls) + 1)]
+        return super().timed(inputs, **parameters)
+
+
+def test_a_warmup_that_never_becomes_steady_says_so():
+    model, settings = NeverSteady(0.0), settle(warmup="auto", runs=3)
+    measurement = measure.Measurement(
+        lambda query: (model.timed(query)[1], ()), workload.prepare(Words(), "x", settings, {}), settings
+    )
+    measurement.first()
+    measurement.warm_up(most=0.8)
+    measurement.steady(runs=3, seconds=None)
+    assert measurement.settled is False
+    samples = measurement.samples(preparation={}, load={})
+    found = summary.summarise(
+        samples, workload=workload.prepare(Words(), "x", settings, {}).record, settings=settings
+    )
+    named = {caution.name for caution in warnings.judge(samples, found, settings=settings, settled=False)}
+    assert "never-steady" in named
+
+
+def test_progress_is_told_by_phase_and_always_at_its_end():
     told = []
-    benchmark(Sleeper(0.0), "x", runs=2, warmup=1, progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    benchmark(Sleeper(0.0), "x", runs=2, warmup=1, progress=lambda *said: told.append(said))
+    ends = [("first", 1, 1), ("warmup", 1, 1), ("steady", 2, 2)]
+    assert [said for said in told if said in ends] == sorted({*ends} & {*told}, key=ends.index) or {
+        *ends
+    } <= {*told}
+    assert told[-1] == ("steady", 2, 2)
 
 
 class Watching(Sleeper):
     def timed(self, inputs, **parameters):
-        self.calls.append(gc.isenabled())
+        self.collecting.append(gc.isenabled())
         return super().timed(inputs, **parameters)
 
 
+@pytest.mark.parametrize("settings", [{}, {"concurrency": 2}, {"rate": 500.0}], ids=lambda s: str(*s))
 @pytest.mark.parametrize("before", [True, False])
-def test_the_collector_is_off_inside_a_run_and_as_it_was_afterwards(before):
+def test_the_collector_is_off_inside_a_run_and_as_it_was_afterwards(before, settings):
     model, was = Watching(0.0), gc.isenabled()
+    model.collecting = []
     try:
         (gc.enable if before else gc.disable)()
-        benchmark(
-            model, "x", runs=2, warmup=0, progress=lambda *_: model.calls.append(("between", gc.isenabled()))
-        )
+        benchmark(model, "x", runs=4, warmup=0, **settings)
         assert gc.isenabled() is before
     finally:
         (gc.enable if was else gc.disable)()
-    assert [call for call in model.calls if isinstance(call, bool)] == [False] * 3
-    assert {call for call in model.calls if isinstance(call, tuple) and call[0] == "between"} == {
-        ("between", before)
-    }
+    assert model.collecting == [False] * 5
 
 
 class Failing(Sleeper):
+    """Fails in the runs of these numbers, counted from 0."""
+
+    def __init__(self, *numbers):
+        super().__init__(0.0)
+        self.numbers = numbers
+
     def timed(self, inputs, **parameters):
-        raise RunFailed("the runtime gave up")
+        if len(self.calls) in self.numbers:
+            self.calls.append("failed")
+            raise RunFailed("the runtime gave up\non this one")
+        return super().timed(inputs, **parameters)
 
 
-def test_a_failing_run_is_the_models_own_error_and_leaves_the_collector_on():
+def test_a_model_that_fails_at_once_raises_its_own_error_and_leaves_the_collector_on():
     with pytest.raises(RunFailed, match="gave up"):
-        benchmark(Failing(0.0), "x")
+        benchmark(Failing(0), "x")
     assert gc.isenabled()
 
 
-@pytest.mark.parametrize(
-    "bad", [{"runs": 0}, {"runs": -3}, {"warmup": -1}, {"runs": 2.5}, {"runs": True}, {"runs": "9"}]
-)
-def test_settings_out_of_range_are_refused_with_a_hint(bad):
-    with pytest.raises(InvalidSetting) as caught:
-        benchmark(Sleeper(0.0), "x", **bad)
-    assert next(iter(bad)) in caught.value.message
-    assert caught.value.hint
+@pytest.mark.parametrize("settings", [{}, {"concurrency": 2}, {"rate": 1000.0}], ids=lambda s: str(*s))
+def test_a_run_that_fails_in_the_middle_is_counted_and_the_others_go_on(settings):
+    report = benchmark(Failing(3, 5), "x", runs=8, warmup=1, **settings)
+    assert len(report.samples.steady) == 6
+    assert report.summaries.failed == 2
+    failure = report.samples.failures[0]
+    assert (failure.phase, failure.error, failure.message) == ("steady", "RunFailed", "the runtime gave up")
+    caution = next(caution for caution in report.cautions if caution.name == "failures")
+    assert "2 runs failed" in caution.message
+
+
+def test_a_model_that_only_fails_is_given_up():
+    report = benchmark(Failing(*range(3, 500)), "x", runs=400, warmup=1)
+    assert len(report.samples.failures) == 10
+    assert len(report.samples.steady) == 1
+
+
+def test_an_error_that_is_not_gpuxs_own_is_counted_as_well():
+    class Broken(Failing):
+        def timed(self, inputs, **parameters):
+            try:
+                return super().timed(inputs, **parameters)
+            except RunFailed:
+                raise MemoryError from None
+
+    report = benchmark(Broken(2), "x", runs=3, warmup=0)
+    assert report.samples.failures[0].error == "MemoryError"
+
+
+def test_a_task_that_answers_in_pieces_is_measured_piece_by_piece():
+    class Speaker(Sleeper):
+        def emit(self, inputs, **parameters):
+            import time
+
+            time.sleep(0.02)
+            yield "one"
+            for _ in range(4):
+                time.sleep(0.005)
+                yield "more"
+
+    model = Speaker(0.0)
+    model.pipeline.emits = True
+    report = benchmark(model, "four words of prompt", runs=5, warmup=0)
+    pieces = report.summaries.pieces
+    assert [len(run) for run in report.samples.steady.pieces] == [5] * 5
+    assert 0.02 <= pieces.first.median < 0.04
+    assert 0.005 <= pieces.between.median < 0.02
+    assert 50 < pieces.rate <= 200
+    assert 100 < pieces.prompt <= 200  # four tokens in 20 ms and a little
 
 
 def test_nothing_to_measure_is_refused():
@@ -132,34 +264,37 @@ def test_nothing_to_measure_is_refused():
         benchmark(Sleeper(0.0), [])
 
 
+def test_an_unknown_setting_names_the_closest_or_the_place_of_the_tasks_own():
+    with pytest.raises(InvalidSetting) as caught:
+        benchmark(Sleeper(0.0), "x", batchsize=3)
+    assert "batch_size" in caught.value.hint
+    with pytest.raises(InvalidSetting) as caught:
+        benchmark(Sleeper(0.0), "x", top_k=3)
+    assert "parameters" in caught.value.hint
+
+
 def test_the_identity_says_what_ran():
     who = benchmark(Sleeper(0.0), "a text", runs=1, warmup=0).identity
     assert (who.reference, who.digest, who.variant, who.quality) == ("org/tiny", "d" * 64, "fp32", "exact")
     assert (who.provider, who.precision, who.threads, who.share) == ("cpu", "fp32", 2, 1.0)
+    assert (who.mode, who.top1, who.left_behind) == ("onnx", None, ())
     assert {"gpux", "python", "numpy"} <= set(who.versions)
     assert who.versions["numpy"] == np.__version__
     assert who.started.endswith("+00:00")
-    assert who.inputs.sha256 == hashlib.sha256(b'["a text"]').hexdigest()
+    assert who.workload.sha256 == hashlib.sha256(b'["a text"]').hexdigest()
 
 
-@given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
-def test_inputs_have_the_same_digest_only_when_they_are_the_same(one, other):
-    assert (identity.describe(one).sha256 == identity.describe(other).sha256) is (one == other)
+def test_memory_energy_and_conditions_are_this_process_now():
+    report = benchmark(Sleeper(0.01), "a text", runs=30, warmup=0)
+    assert report.memory.before is None  # nobody read it before the model was loaded
+    assert 10 << 20 < report.memory.loaded <= report.memory.peak
+    assert len(report.memory.trace.seconds) == len(report.memory.trace.bytes) > 3
+    assert report.energy.joules is not None or report.energy.reason
+    assert 0.3 <= report.conditions.seconds < 5
+    assert report.memory.parameters == 12
 
 
-def test_arrays_are_told_apart_by_bytes_shape_and_type_and_have_no_characters():
-    zeros = [
-        np.zeros((2, 3), np.float32),
-        np.zeros((3, 2), np.float32),
-        np.zeros((2, 3), np.int32),
-        b"\0" * 24,
-    ]
-    found = [identity.describe([item]) for item in zeros]
-    assert len({description.sha256 for description in found}) == 4
-    assert {description.characters for description in found} == {None}
-    assert identity.describe([zeros[0].copy()]) == found[0]
-    assert identity.describe([object()]).sha256 is None
-
-
-def test_pairs_and_dictionaries_count_their_characters():
-    assert identity.describe([("ab", "cde"), {"text": "f", "text_pair": "gh"}]).characters == 8
+def test_costs_follow_from_the_price_and_the_throughput():
+    report = benchmark(Sleeper(0.01), "x", runs=3, warmup=0, cost_per_hour=3.6)
+    assert report.summaries.cost_per_million == pytest.approx(1000 / report.summaries.throughput)
+    assert benchmark(Sleeper(0.0), "x", runs=1, warmup=0).summaries.cost_per_million is None

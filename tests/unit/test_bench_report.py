@@ -12,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpux.bench import benchmark
-from gpux.bench.measure import Samples, Series
-from gpux.bench.report import Report, read
+from gpux.bench.report import Report
+from gpux.bench.samples import Samples, Series
+from gpux.bench.suite import Reason, Row, Suite, read_report
 from gpux.errors import InvalidInput, StoreUnwritable
 
 
 @pytest.fixture(scope="module")
 def report():
-    return benchmark(Sleeper(0.003, 0.0), ["a text", "ein Wörtchen 🐈"], runs=20, warmup=3, top_k=2)
+    return benchmark(
+        Sleeper(0.003, 0.0), ["a text", "ein Wörtchen 🐈"], runs=20, warmup=3, parameters={"top_k": 2}
+    )
 
 
 def test_json_gives_back_an_equal_report(report):
@@ -39,8 +42,16 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 def test_every_finite_number_survives_to_the_last_bit(rows):
     base = benchmark(Sleeper(0.0), "x", runs=1, warmup=0)
     start, seconds, infer = ([row[column] for row in rows] for column in range(3))
-    series = Series(tuple(start), tuple(seconds), {"infer": tuple(infer)})
-    changed = dataclasses.replace(base, samples=Samples({}, series, series, series))
+    count = len(rows)
+    series = Series(
+        tuple(start),
+        tuple(seconds),
+        tuple(range(count)),
+        (0,) * count,
+        {"infer": tuple(infer)},
+        ((0.5,),) * count,
+    )
+    changed = dataclasses.replace(base, samples=Samples({}, {}, series, series, series))
     assert Report.from_json(changed.to_json()) == changed
 
 
@@ -63,16 +74,23 @@ def _set(raw, path, value):
         (("identity", "machine", "cores"), None, "identity.machine.cores"),
         (("identity", "nodes", "CPUExecutionProvider"), 1.5, "identity.nodes.CPUExecutionProvider"),
         (("samples", "steady", "seconds", 3), None, "samples.steady.seconds[3]"),
+        (("samples", "steady", "seconds", 3), "1", "samples.steady.seconds[3]"),
+        (("samples", "steady", "seconds", 3), True, "samples.steady.seconds[3]"),
+        (("samples", "steady", "seconds", 3), 10**400, "samples.steady.seconds"),
+        (("samples", "steady", "query", 3), 1.5, "samples.steady.query"),
+        (("samples", "steady", "start"), [], "samples.steady"),
         (("samples", "steady", "seconds", 3), float("nan"), "NaN"),
         (("samples", "steady", "seconds"), [1.0], "samples.steady"),
         (("samples", "steady"), [], "samples.steady"),
         (("summaries", "steady", "p99"), float("inf"), "Infinity"),
         (("cautions",), {}, "cautions"),
         (("surprise",), 1, "surprise"),
-        (("schema",), 2, "schema 2"),
+        (("schema",), 1, "schema 1"),
+        (("schema",), 3, "schema 3"),
         (("schema",), "1", "schema"),
         (("kind",), "something else", "kind"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_a_damaged_or_foreign_report_is_refused_and_the_field_named(report, path, value, named):
     raw = _raw(report)
@@ -85,7 +103,7 @@ def test_a_damaged_or_foreign_report_is_refused_and_the_field_named(report, path
 
 def test_a_newer_schema_says_to_upgrade(report):
     with pytest.raises(InvalidInput) as caught:
-        Report.from_json(json.dumps({**_raw(report), "schema": 2}))
+        Report.from_json(json.dumps({**_raw(report), "schema": 3}))
     assert "upgrade" in caught.value.hint
 
 
@@ -119,7 +137,7 @@ def test_any_json_at_all_is_refused_in_words(value):
 def test_save_and_read(report, tmp_path):
     path = tmp_path / "bench.json"
     report.save(path)
-    assert read(path) == report
+    assert read_report(path) == report
     assert [file.name for file in tmp_path.iterdir()] == ["bench.json"]
 
 
@@ -129,7 +147,7 @@ def test_saving_replaces_an_old_file_through_a_link(report, tmp_path):
     link.symlink_to(path)
     report.save(link)
     assert link.is_symlink()
-    assert read(path) == report
+    assert read_report(path) == report
 
 
 def test_a_pipe_takes_the_report_and_stays_a_pipe(report, tmp_path):
@@ -155,7 +173,29 @@ def test_a_report_that_cannot_be_written_says_so_and_leaves_nothing(report, tmp_
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InvalidInput, match=r"nowhere\.json"):
-        read(tmp_path / "nowhere.json")
+        read_report(tmp_path / "nowhere.json")
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(InvalidInput, match=r"other\.json"):
-        read(tmp_path / "other.json")
+        read_report(tmp_path / "other.json")
+
+
+def test_a_suite_makes_the_round_trip_and_is_told_from_a_report(report, tmp_path):
+    rows = (
+        Row("batch 1", {"batch": "1"}, report, None, None),
+        Row("batch 2", {"batch": "2"}, None, Reason("RunFailed", "it failed", "try less"), None),
+        Row("batch 4", {"batch": "4"}, report, None, 0.999),
+    )
+    suite = Suite(2, False, {"batch": ("1", "2", "4")}, True, rows)
+    assert Suite.from_json(suite.to_json()) == suite
+    assert suite.reports == (report, report)
+    suite.save(tmp_path / "suite.json")
+    assert read_report(tmp_path / "suite.json") == suite
+    with pytest.raises(InvalidInput, match="kind"):
+        Report.from_json(suite.to_json())
+
+
+def test_a_hundred_thousand_samples_are_written_and_read_back(report):
+    many = tuple(0.001 + n * 1e-9 for n in range(100_000))
+    series = Series(many, many, (0,) * 100_000, (0,) * 100_000, {"infer": many, "preprocess": many})
+    large = dataclasses.replace(report, samples=dataclasses.replace(report.samples, steady=series))
+    assert Report.from_json(large.to_json()) == large
