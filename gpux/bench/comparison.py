@@ -164,7 +164,7 @@ def sentence(found: Ratio | None) -> str:
     if found.low is None or found.high is None:
         return f"{FEW} ({factor(found.value)} × by the figures alone)"
     if found.verdict == "same":
-        return f"no measurable difference ({found.low:.2f} to {found.high:.2f})"
+        return f"no measurable difference ({span(found.low, found.high)})"
     return f"{times(found)[0]} × {found.verdict} ({times(found)[1]})"
 
 
@@ -175,6 +175,12 @@ def times(found: Ratio) -> tuple[str, str]:
         value, low, high = 1 / value, 1 / high, 1 / low
     digits = next((digits for digits in range(2, 6) if round(low, digits) > 1), 2)
     return factor(value, digits), f"{factor(low, digits)} to {factor(high, digits)}"
+
+
+def span(low: float, high: float) -> str:
+    """An interval around 1, with digits to see on which sides of it."""
+    digits = next((d for d in range(2, 6) if round(low, d) < 1 or round(high, d) > 1), 2)
+    return f"{factor(low, digits)} to {factor(high, digits)}"
 
 
 def factor(value: float, digits: int = 2) -> str:

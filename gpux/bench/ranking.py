@@ -290,7 +290,7 @@ def _faster(best: Row, row: Row, name: str) -> str:
     if found is None or found.low is None:
         return f"against {name}: {comparison.sentence(found)}"
     if found.verdict != "slower":
-        return f"and {name} are as fast as far as can be measured ({found.low:.2f} to {found.high:.2f})"
+        return f"and {name} are as fast as far as can be measured ({comparison.span(found.low, found.high or found.low)})"
     value, interval = comparison.times(found)
     return f"is {value} × as fast as {name} ({interval})"
 
