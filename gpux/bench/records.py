@@ -74,6 +74,8 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
         return decode(hint, raw, where)
     value: Any = None
     if origin is tuple and isinstance(raw, list):
+        if Ellipsis not in arguments and len(raw) != len(arguments):
+            raise Mismatch(f"`{where}` has {len(raw)} entries, not {len(arguments)}")
         value = _column(arguments[0], raw)
         if value is not None:
             return value
@@ -89,8 +91,8 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
 
 def _column(kind: type, raw: list[Any]) -> tuple[Any, ...] | None:
     """A long list of numbers at once; ``None`` where one of them is none of this kind, which is then looked for."""
-    allowed = {float: {float, int}, int: {int}}.get(kind, set())
-    if not set(map(type, raw)) <= allowed or not allowed:
+    allowed = (float, int) if kind is float else (int,) if kind is int else ()
+    if not allowed or not all(type(item) in allowed for item in raw):
         return None
     try:
         found = tuple(map(kind, raw))

@@ -4,6 +4,7 @@ import random
 import statistics
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 from bench_subject import Sleeper
@@ -36,7 +37,7 @@ def test_every_client_takes_the_next_query_and_none_twice():
 def test_queries_arrive_at_the_rate_whether_or_not_they_are_answered():
     report = benchmark(Sleeper(0.0), "x", runs=200, warmup=0, rate=400.0, seed=5)
     starts = report.samples.steady.start
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(starts)]
     expected = random.Random(5)
     drawn = [expected.expovariate(400.0) for _ in range(200)]
     assert gaps == pytest.approx(drawn[1:], abs=1e-6)

@@ -82,6 +82,7 @@ def _set(raw, path, value):
         (("samples", "steady", "seconds", 3), float("nan"), "NaN"),
         (("samples", "steady", "seconds"), [1.0], "samples.steady"),
         (("samples", "steady"), [], "samples.steady"),
+        (("summaries", "intervals", "median"), [1.0], "summaries.intervals.median"),
         (("summaries", "steady", "p99"), float("inf"), "Infinity"),
         (("cautions",), {}, "cautions"),
         (("surprise",), 1, "surprise"),
