@@ -78,16 +78,27 @@ class Watch:
                 TextColumn("{task.fields[stage]:>8}", markup=False),
                 TextColumn("{task.description}", markup=False),
             )
-            self._bars = Progress(
-                *columns, BarColumn(bar_width=24), TimeElapsedColumn(), console=Console(stderr=True)
-            )
+            clocks = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+            self._bars = Progress(*columns, BarColumn(bar_width=24), *clocks, console=Console(stderr=True))
             self._bars.start()
         message = visible(event.message)
         if fresh:
             if self._task is not None:
                 self._bars.update(self._task, total=1, completed=1)
-            self._task = self._bars.add_task(message, total=event.total, stage=visible(event.stage))
-        self._bars.update(self._task, description=message, total=event.total, completed=event.done or 0)
+            self._task = self._bars.add_task(message, total=event.total, stage=visible(event.stage), left="")
+        left = self._left()
+        self._bars.update(
+            self._task, description=message, total=event.total, completed=event.done or 0, left=left
+        )
+
+    def _left(self) -> str:
+        """Time left as the bar's speed has it, where that is known."""
+        seconds = next((task.time_remaining for task in self._bars.tasks if task.id == self._task), None)
+        if not seconds:
+            return ""
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{rest:02d} left"
 
 
 def _amount(event: Event) -> str:
