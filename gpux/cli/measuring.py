@@ -248,11 +248,21 @@ def screen() -> dict[str, Any]:
     return {"width": min(max(columns, NARROW), WIDE), "plain": False}
 
 
-def _check(output: Path | None, asked: dict[str, Any]) -> Any:
-    """Refuse what could only fail later; the thresholds of ``--assess``."""
+def known(form: str) -> None:
+    """Refuse a form that there is not.
+
+    Raises:
+        InvalidSetting: The hint names the closest.
+    """
     from gpux.bench import render
 
-    render.known(asked["form"])
+    if form not in render.FORMATS:
+        render.render(None, form)  # type: ignore[arg-type]
+
+
+def _check(output: Path | None, asked: dict[str, Any]) -> Any:
+    """Refuse what could only fail later; the thresholds of ``--assess``."""
+    known(asked["form"])
     if output is not None:
         outputs.check(output, forms=tuple(FILES))
     if asked["form"] == "html" or (output is not None and output.suffix == ".html"):
