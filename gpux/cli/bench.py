@@ -156,16 +156,15 @@ def history_command(printer: Printer, model: str, *, form: str) -> None:
     """Show how a model's figures went from benchmark to benchmark, and what changed when they did."""
     from gpux.bench import render
 
-    trend = gpux.History().trend(_reference(model))
+    history = gpux.History()
+    try:
+        trend = history.trend(gpux.Store().get(model).reference)
+    except gpux.errors.ArtifactNotFound:
+        trend = history.trend(model)  # it may have been removed since it was measured
+        if not trend.courses:
+            raise
     chosen = "json" if printer.json else form
     printer.text(render.render_trend(trend, chosen, **measuring.screen()).rstrip("\n"))
-
-
-def _reference(model: str) -> str:
-    try:
-        return gpux.Store().get(model).reference
-    except gpux.errors.ArtifactNotFound:
-        return model  # it may have been removed since it was measured
 
 
 def _pairs(files: tuple[Path, ...]) -> list[tuple[list[Report], list[str]]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import signal
@@ -16,7 +14,6 @@ import pytest
 from command_line import NAME, environment
 
 import gpux
-from gpux.bench import report
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +81,8 @@ REFUSED = {
     "a file of bytes": (["--file", "{folder}/bytes.txt"], b"", "is no UTF-8"),
     "a wrong suffix": (["a", "--output", "{folder}/x.txt"], b"", "does not end in .json or .jsonl or .npz"),
     "a missing folder": (["a", "--output", "{folder}/none/x.json"], b"", "is not there"),
-    "html": (["a", "--benchmark", "--format", "html"], b"", "`html`"),
-    "a report in another form": (["a", "--benchmark", "--output", "{folder}/x.csv"], b"", "does not end in .json"),
+    "a wrong form": (["a", "--benchmark", "--format", "htlm"], b"", "`htlm`"),
+    "a report in another form": (["a", "--benchmark", "--output", "{folder}/x.png"], b"", "does not end in .json"),
     "an empty benchmark": (["--benchmark", "--input", "[]"], b"", "no inputs"),
 }  # fmt: skip
 
@@ -102,8 +99,8 @@ def test_what_cannot_be_taken_is_refused(gpux_command, tmp_path, case):
 
 
 def test_a_wrong_form_is_told_before_anything_is_fetched(gpux_command):
-    sentence, hint = gpux_command("run", "org/unknown", "a", "--benchmark", "--format", "html").refused(2)
-    assert "`html`" in sentence
+    sentence, hint = gpux_command("run", "org/unknown", "a", "--benchmark", "--format", "cvs").refused(2)
+    assert "`cvs`" in sentence
     assert "csv" in hint
     sentence, _ = gpux_command("run", "org/unknown", "a", "--output", "x.txt").refused(2)
     assert "x.txt" in sentence
@@ -140,57 +137,6 @@ def test_null_runs_and_says_so(gpux_command):
     done = gpux_command("run", NAME, "a", "--provider", "null", "--json")
     assert done.record["provider"] == "null"
     assert set(done.record["results"][0]["output"]) == {0.0}
-
-
-FORMS = {
-    "table": lambda text: "percentiles" in text and "throughput" in text,
-    "json": lambda text: report.Report.from_json(text).settings.runs == 4,
-    "csv": lambda text: [row["runs"] for row in csv.DictReader(io.StringIO(text))] == ["4"],
-    "md": lambda text: "| median |" in text,
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_benchmark_in_every_form(gpux_command, tmp_path, form):
-    path = tmp_path / "bench.json"
-    words = ["run", NAME, "a", "b", "--benchmark", "--runs", "4", "--warmup", "1", "--format", form]
-    done = gpux_command(*words, "--output", path)
-    assert done.code == 0, done.err
-    assert FORMS[form](done.out)
-    found = report.read(path)
-    assert len(found.samples.steady) == found.settings.runs == 4
-    assert found.identity.inputs.count == 2
-    assert not found.interrupted
-    assert str(path) in done.err
-
-
-def test_a_benchmark_needs_no_inputs_and_prints_its_record_with_json(gpux_command):
-    done = gpux_command("run", NAME, "--benchmark", "--runs", "2", "--warmup", "0", "--json")
-    assert (done.code, done.err) == (0, "")
-    assert report.Report.from_json(done.out).identity.inputs.count == 8
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_keeps_the_runs_that_were_finished(minilm, tmp_path):
-    path = tmp_path / "bench.json"
-    words = ["run", NAME, "a", "--benchmark", "--runs", "1000000", "--warmup", "0", "--output", str(path)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "gpux", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-        text=True,
-    ) as process:
-        assert "measure: running" in process.stderr.readline()
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    assert "median" in out
-    found = report.read(path)
-    assert found.interrupted
-    assert 0 < len(found.samples.steady) < 1000000
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
