@@ -99,7 +99,7 @@ def method(report: Report) -> Line:
     if how.sequence is not None:
         parts.append(units.count(how.sequence, "token") + " each")
     if how.rate is not None:
-        parts.append(f"{units.number(how.rate)} queries/s arrive at random")
+        parts.append(f"{how.rate:g} queries/s arrive at random")
     if how.concurrency > 1:
         parts.append(f"{how.concurrency} {'workers' if how.rate is not None else 'clients'} at once")
     parts += [f"{name} {value}" for name, value in how.parameters.items()]

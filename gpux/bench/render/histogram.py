@@ -63,9 +63,9 @@ def drawn(seconds: Sequence[float], screen: Screen) -> list[str]:
 
 
 def ends(ordered: Sequence[float]) -> tuple[float, float]:
-    """Between which of ascending numbers the bulk lies: the fences are on logarithms where all are positive."""
+    """Between which of ascending numbers the bulk lies: the fences are on logarithms where none is 0."""
     first, middle, third = (percentile(ordered, percent) for percent in (25, 50, 75))
-    if ordered[0] > 0:
+    if _of_a_clock(ordered[0], ordered[-1]):
         factor = max(third / first, 1.0025) ** FAR
         low, high = first / factor, third * factor
     else:
@@ -82,12 +82,17 @@ def bounds(low: float, high: float, count: int) -> list[float]:
     """
     if high <= low:
         return [low, low]
-    if low > 0 and high / low > DECADE:
+    if _of_a_clock(low, high) and high / low > DECADE:
         return _factors(low, high)
     step = round_up((high - low) / min(ROWS - 1, math.ceil(2 * count ** (1 / 3))))
     first = math.floor(low / step + 1e-9)
     last = max(math.ceil(high / step - 1e-9), first + 1)
     return [i * step for i in range(first, last + 1)]
+
+
+def _of_a_clock(low: float, high: float) -> bool:
+    """Whether these can be seconds that a clock told: a file may hold any number, and powers of some overflow."""
+    return low >= 1e-12 and high <= 1e12
 
 
 def _factors(low: float, high: float) -> list[float]:
@@ -126,7 +131,9 @@ def _marks(edges: Sequence[float]) -> list[tuple[str, str]]:
         each = [units.unit_of(edge) for edge in edges]
         return [(f"{edge / size:.3g} {unit}", unit) for edge, (size, unit) in zip(edges, each, strict=True)]
     places = next((n for n in range(9) if abs(round(step / size, n) * size - step) <= 1e-6 * step), 9)
-    return [(f"{edge / size:.{places}f} {unit}", unit) for edge in edges]
+    return [
+        (f"{edge / size:.{places}f} {unit}" if edge < 1e9 else f"{edge:.4g} {unit}", unit) for edge in edges
+    ]
 
 
 def _ends(edges: Sequence[float]) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpux.bench.render import assessment, facts, report, resources, suite, units
+from gpux.bench.render import assessment, facts, report, resources, standings, suite, units
 from gpux.bench.render.lines import Block, Line, blocks, cautions, ended
 from gpux.bench.render.screen import Screen, width
 from gpux.bench.render.units import UNKNOWN, size
@@ -36,11 +36,10 @@ def _suite(found: Suite, screen: Screen) -> list[str]:
     for row, standing in zip(found.rows, ranked.standings, strict=True):
         title = screen.wrap(row.label)
         lines += ["", *title, ("=" if screen.plain else "═") * min(max(map(width, title)), screen.columns)]
+        if row.reason is not None:
+            lines += screen.wrap(standings.why(row.reason), first="  ", rest="  ")
         if row.report is not None:
             lines += _body(row.report, screen)
-        elif row.reason is not None:
-            lines += screen.wrap(f"{row.reason.error}: {row.reason.message}", first="  ", rest="  ")
-            lines += screen.wrap(row.reason.hint, first="  ", rest="  ") if row.reason.hint else []
         if standing.agreement is not None:
             said = f"its answers agree with the first configuration's: cosine ≥ {units.cosine(standing.agreement)}"
             lines += ["", *screen.wrap(said, first="  ", rest="  ")]

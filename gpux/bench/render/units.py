@@ -23,16 +23,16 @@ def unit_of(seconds: float) -> tuple[float, str]:
 def digits(value: float) -> str:
     """Four significant digits where they are few enough to read, without an exponent from 0.001 up."""
     size = abs(value)
+    if size >= 1e12:
+        return f"{value:.4g}"
     if size >= 999.95:
         return f"{value:,.0f}" if size >= 9999.5 else f"{value:,.1f}"
     return f"{value:.{1 if size >= 99.995 else 2 if size >= 9.9995 else 3}f}"
 
 
 def number(value: float) -> str:
-    """A figure with four significant digits, thousands parted by commas; whole ones without decimals."""
-    if value == int(value) and abs(value) < 1e15:
-        return f"{value:,.0f}"
-    if abs(value) >= 999.95:
+    """A measured figure with four significant digits, thousands parted by commas."""
+    if 999.95 <= abs(value) < 1e12:
         return f"{value:,.0f}"
     if abs(value) >= 0.9995:
         return digits(value)
