@@ -95,10 +95,13 @@ def pace(report: Report) -> list[float]:
 
 
 def at_once(report: Report) -> float:
-    """How many items one second of one run stands for, per second: batch, times the clients that waited at once."""
-    settings = report.settings
+    """How many items one second of one run stands for, per second: those of a run, times the clients that waited at once."""
+    settings, runs = report.settings, len(report.samples.steady)
     clients = settings.concurrency if settings.rate is None else 1
-    return report.identity.workload.batch * max(1, min(clients, len(report.samples.steady)))
+    each = (
+        report.summaries.items / runs if runs and report.summaries.items else report.identity.workload.batch
+    )
+    return each * max(1, min(clients, runs))
 
 
 def percent(part: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -65,8 +65,21 @@ def parse(data: str | bytes, kinds: Mapping[str, type[Document]]) -> Document:
     return record
 
 
-def read(path: Path | str, kinds: Mapping[str, type[Document]]) -> Document:
-    """Read one of several kinds of record from a file.
+def sound(record: Document, flaws: Callable[[Document], Iterable[str]]) -> Document:
+    """The record, if it has no flaw.
+
+    Raises:
+        InvalidInput: It has; the message is the first.
+    """
+    for flaw in flaws(record):
+        raise InvalidInput(f"this benchmark report is damaged: {flaw}", hint=_HINT)
+    return record
+
+
+def read(
+    path: Path | str, kinds: Mapping[str, type[Document]], flaws: Callable[[Document], Iterable[str]]
+) -> Document:
+    """Read one of several kinds of record without a flaw from a file.
 
     Raises:
         InvalidInput: The file cannot be read, or is none of them.
@@ -78,7 +91,7 @@ def read(path: Path | str, kinds: Mapping[str, type[Document]]) -> Document:
             f"`{path}` cannot be read: {error.strerror or error}", hint="check the path", path=path
         ) from error
     try:
-        return parse(data, kinds)
+        return sound(parse(data, kinds), flaws)
     except InvalidInput as error:
         raise InvalidInput(f"`{path}`: {error.message}", hint=error.hint, path=path) from error
 

@@ -42,11 +42,11 @@ class Energy:
         """Mean power."""
         return None if self.joules is None or not self.seconds else self.joules / self.seconds
 
-    def per_inference(self, items: int) -> float | None:
+    def per_inference(self, items: float) -> float | None:
         """Joules per item, where ``items`` were answered in all."""
         return None if self.joules is None or not items else self.joules / items
 
-    def per_joule(self, items: int) -> float | None:
+    def per_joule(self, items: float) -> float | None:
         """Items per joule, where ``items`` were answered in all."""
         return items / self.joules if self.joules else None
 

@@ -213,7 +213,7 @@ def _row(report: Report) -> tuple[str, str, str, str, bytes]:
         interval=summaries.intervals.get("median"),
         throughput=summaries.throughput,
         peak=report.memory.peak,
-        joules=report.energy.per_inference(identity.workload.batch * len(seconds)),
+        joules=report.energy.per_inference(summaries.items),
         quality=identity.quality,
         min_cosine=identity.min_cosine,
         failures=len(report.samples.failures),

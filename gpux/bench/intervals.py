@@ -266,7 +266,9 @@ def effective(values: Sequence[float] | Array) -> float:
 
 def _autocorrelations(data: Array) -> Array:
     size = 1 << (2 * data.size - 1).bit_length()
-    spectrum = np.fft.rfft(data - data.mean(), size)
+    residuals = data - data.mean()
+    # Squares of the smallest floats are zero, and of the largest infinite.
+    spectrum = np.fft.rfft(residuals / np.abs(residuals).max(), size)
     covariances = np.fft.irfft(spectrum * spectrum.conj(), size)[: data.size // 2 + 1]
     return np.asarray(covariances[1:] / covariances[0], np.float64)
 

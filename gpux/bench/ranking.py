@@ -202,7 +202,7 @@ def _standing(row: Row, best: Row | None) -> Standing:
         precision=identity.precision,
         share=identity.share,
         memory=report.memory.peak,
-        energy=report.energy.per_inference(identity.workload.batch * len(report.samples.steady)),
+        energy=report.energy.per_inference(report.summaries.items),
         failures=len(report.samples.failures),
         reason=row.reason,
     )

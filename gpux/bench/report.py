@@ -55,7 +55,9 @@ class Report:
         Raises:
             InvalidInput: The text is no report, or one of another schema; the message names what is wrong.
         """
-        return documents.parse(data, {documents.REPORT: cls})
+        from gpux.bench.soundness import flaws
+
+        return documents.sound(documents.parse(data, {documents.REPORT: cls}), flaws)
 
     def save(self, path: Path | str) -> None:
         """Write the report: a reader sees the old file or the new one, never half of it.

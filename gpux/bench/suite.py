@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,7 @@ class Suite:
         Raises:
             InvalidInput: The text is no suite, or one of another schema; the message names what is wrong.
         """
-        return documents.parse(data, {documents.SUITE: cls})
+        return documents.sound(documents.parse(data, {documents.SUITE: cls}), _flaws)
 
     def save(self, path: Path | str) -> None:
         """Write the suite: a reader sees the old file or the new one, never half of it.
@@ -90,4 +91,15 @@ def read_report(path: Path | str) -> Report | Suite:
         InvalidInput: The file cannot be read, or is neither.
     """
     kinds: dict[str, type[Report | Suite]] = {documents.REPORT: Report, documents.SUITE: Suite}
-    return documents.read(path, kinds)
+    return documents.read(path, kinds, _flaws)
+
+
+def _flaws(document: Report | Suite) -> Iterator[str]:
+    from gpux.bench.soundness import flaws
+
+    if isinstance(document, Report):
+        yield from flaws(document)
+        return
+    for number, row in enumerate(document.rows):
+        if row.report is not None:
+            yield from (f"in row {number}, {flaw}" for flaw in flaws(row.report))

@@ -49,6 +49,7 @@ class Summaries:
         outliers: Positions of steady runs far from the rest; they count in every figure.
         stages: Stage → its seconds in the steady runs.
         shares: Stage → its part of all steady seconds, from 0 to 1; what no stage was booked stands under ``other``.
+        items: Items that the steady runs answered, as the task counts them.
         span: Seconds from the beginning of the first steady run to the end of the last, pauses between rounds left out.
         throughput: Items per second.
         rates: Quantity of work → its amount per second.
@@ -66,6 +67,7 @@ class Summaries:
     outliers: tuple[int, ...]
     stages: dict[str, stats.Summary]
     shares: dict[str, float]
+    items: float
     span: float | None
     throughput: float | None
     rates: dict[str, float]
@@ -84,7 +86,7 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
     busy = max(_ends(steady), default=0.0) if together else total
     # A task counts its items itself where one may hold several, as a comparison of sentences does.
     counted = workload.work.get(workload.noun)
-    items = sum(counted[query] for query in steady.query) if counted else workload.batch * len(steady)
+    items = float(sum(counted[query] for query in steady.query) if counted else workload.batch * len(steady))
     throughput = items / busy if busy else None
     amounts = {name: sum(column[query] for query in steady.query) for name, column in workload.work.items()}
     stages = {
@@ -105,6 +107,7 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
         outliers=shape.outliers(alike(steady)) if len(steady) else (),
         stages=stages,
         shares=shares,
+        items=items,
         span=busy or None,
         throughput=throughput,
         rates={name: amount / busy for name, amount in amounts.items()} if busy else {},

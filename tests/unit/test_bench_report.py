@@ -38,7 +38,7 @@ def test_an_interrupted_report_makes_the_round_trip_too():
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.lists(st.tuples(FINITE, FINITE, FINITE), max_size=20))
+@given(st.lists(st.tuples(FINITE, FINITE.map(abs), FINITE), max_size=20))
 def test_every_finite_number_survives_to_the_last_bit(rows):
     base = benchmark(Sleeper(0.0), "x", runs=1, warmup=0)
     start, seconds, infer = ([row[column] for row in rows] for column in range(3))
@@ -46,12 +46,13 @@ def test_every_finite_number_survives_to_the_last_bit(rows):
     series = Series(
         tuple(start),
         tuple(seconds),
-        tuple(range(count)),
+        (0,) * count,
         (0,) * count,
         {"infer": tuple(infer)},
         ((0.5,),) * count,
     )
-    changed = dataclasses.replace(base, samples=Samples({}, {}, series, series, series))
+    figures = dataclasses.replace(base.summaries, steady=None, outliers=())
+    changed = dataclasses.replace(base, samples=Samples({}, {}, series, series, series), summaries=figures)
     assert Report.from_json(changed.to_json()) == changed
 
 
@@ -84,6 +85,17 @@ def _set(raw, path, value):
         (("samples", "steady"), [], "samples.steady"),
         (("summaries", "intervals", "median"), [1.0], "summaries.intervals.median"),
         (("summaries", "steady", "p99"), float("inf"), "Infinity"),
+        (("identity", "workload", "batch"), 0, "identity.workload.batch"),
+        (("identity", "workload", "items"), 10**9, "identity.workload.items"),
+        (("identity", "workload", "work", "tokens"), [1.0], "identity.workload.work.tokens"),
+        (("samples", "steady", "query", 3), 7, "samples.steady.query"),
+        (("samples", "steady", "query", 3), -1, "samples.steady.query"),
+        (("samples", "steady", "seconds", 3), -1.0, "samples.steady.seconds"),
+        (("summaries", "steady", "n"), 3, "summaries.steady.n"),
+        (("summaries", "outliers"), [99], "summaries.outliers"),
+        (("memory", "trace", "bytes"), [], "memory.trace"),
+        (("settings", "rate"), 0.0, "settings.rate"),
+        (("settings", "concurrency"), 0, "settings.concurrency"),
         (("cautions",), {}, "cautions"),
         (("surprise",), 1, "surprise"),
         (("schema",), 1, "schema 1"),
@@ -198,5 +210,7 @@ def test_a_suite_makes_the_round_trip_and_is_told_from_a_report(report, tmp_path
 def test_a_hundred_thousand_samples_are_written_and_read_back(report):
     many = tuple(0.001 + n * 1e-9 for n in range(100_000))
     series = Series(many, many, (0,) * 100_000, (0,) * 100_000, {"infer": many, "preprocess": many})
-    large = dataclasses.replace(report, samples=dataclasses.replace(report.samples, steady=series))
+    figures = dataclasses.replace(report.summaries, steady=None, outliers=())
+    samples = dataclasses.replace(report.samples, steady=series)
+    large = dataclasses.replace(report, samples=samples, summaries=figures)
     assert Report.from_json(large.to_json()) == large

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import click
 import docs_pages
@@ -120,7 +121,7 @@ def test_the_command_reference_has_every_command():
 
 
 def test_every_variable_of_gpux_is_documented_and_no_other():
-    read = set(re.findall(r"GPUX_[A-Z_]*[A-Z]", SOURCES[next(p for p in SOURCES if p.name == "settings.py")]))
+    read = set(re.findall(r"GPUX_[A-Z_]*[A-Z]", SOURCES[Path("gpux/settings.py")]))
     assert set(re.findall(r"`(GPUX_[A-Z_]*[A-Z])`", page("settings"))) == read
     for name, text in PAGES.items():
         assert set(re.findall(r"GPUX_[A-Z_]*[A-Z]", text)) <= read | {"GPUX_TEST_HOME"}, name

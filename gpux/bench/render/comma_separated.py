@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpux.bench.render import resources
 from gpux.bench.render.screen import one_line
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def written(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 def row(report: Report) -> dict[str, Any]:
     """A report as columns."""
     who, how, found, memory = report.identity, report.settings, report.summaries, report.memory
-    answered = resources.answered(report)
+    answered = report.summaries.items
     pieces = found.pieces
     cells: dict[str, Any] = {name: getattr(who, name) for name in IDENTITY}
     cells |= {name: getattr(how, name) for name in SETTINGS}

@@ -37,20 +37,13 @@ def devices(report: Report) -> list[Line]:
     return [Line(f"gpu {device.index}", tuple(_device(device))) for device in report.memory.devices]
 
 
-def answered(report: Report) -> int:
-    """Items that the steady runs answered, as the task counts them."""
-    work, steady = report.identity.workload, report.samples.steady
-    counted = work.work.get(work.noun)
-    return round(sum(counted[query] for query in steady.query)) if counted else work.batch * len(steady)
-
-
 def energy(report: Report) -> Line:
     """Joules per item and items per joule, or why not."""
     found, noun = report.energy, report.identity.workload.noun
     if found.joules is None:
         return Line("energy", (f"{UNKNOWN}: {found.reason}" if found.reason else UNKNOWN,))
     parts = []
-    each, many = found.per_inference(answered(report)), found.per_joule(answered(report))
+    each, many = found.per_inference(report.summaries.items), found.per_joule(report.summaries.items)
     if each is not None:
         parts.append(f"{units.energy(each)} per {units.singular(noun)}")
     if many is not None:
