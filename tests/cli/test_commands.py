@@ -111,7 +111,7 @@ MISTAKES = {
     "option": (["run", NAME, "--provder", "cpu"], 2, "`--provder`", "`--provider`"),
     "argument": (["show"], 2, "`MODEL`", "gpux show --help"),
     "number": (["run", NAME, "x", "--benchmark", "--runs", "few"], 2, "few", "gpux run --help"),
-    "no runs": (["run", NAME, "x", "--benchmark", "--runs", "0"], 2, "0", "gpux run --help"),
+    "no runs": (["run", NAME, "x", "--benchmark", "--runs", "0"], 2, "`runs` is `0`", "--runs"),
     "threads": (["run", NAME, "x", "--threads", "0"], 2, "0 threads", "give --threads a number from 1 to"),
     "provider": (["run", NAME, "x", "--provider", "cpuu"], 2, "`cpuu`", "`cpu`"),
     "runtime's name": (
