@@ -10,6 +10,9 @@ from gpux.bench.samples import Series
 MOST = 10_000_000
 """Runs of a phase, and items of a query: beyond that a number is a slip or an attack."""
 
+SHORTEST, LONGEST = 1e-12, 1e10
+"""Seconds that a run can take, besides none at all: a picosecond, and three centuries."""
+
 
 def flaws(report: Report) -> Iterator[str]:
     """Sentences on what cannot be, each naming its field."""
@@ -43,7 +46,11 @@ def flaws(report: Report) -> Iterator[str]:
 
 
 def _phase(name: str, series: Series, queries: int) -> Iterator[str]:
-    if any(value < 0 for value in series.seconds):
-        yield f"`{name}.seconds` holds a negative time"
+    for label, column in (
+        ("seconds", series.seconds),
+        *((f"stages.{s}", c) for s, c in series.stages.items()),
+    ):
+        if any(value and not SHORTEST <= value <= LONGEST for value in column):
+            yield f"`{name}.{label}` holds a time that no clock reads"
     if any(not 0 <= query < queries for query in series.query):
         yield f"`{name}.query` names a query that there is not"

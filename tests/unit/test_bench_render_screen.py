@@ -96,7 +96,7 @@ def test_no_line_is_wider_than_the_terminal(width, name, plain):
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     name=st.text(max_size=80),
-    seconds=st.lists(st.floats(0, 1e4) | st.floats(1e-3, 1e-2), max_size=60),
+    seconds=st.lists(st.just(0.0) | st.floats(1e-12, 1e4) | st.floats(1e-3, 1e-2), max_size=60),
     width=st.integers(40, 200),
     plain=st.booleans(),
 )
