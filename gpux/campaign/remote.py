@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gpux.bench.report import Report
 from gpux.campaign.member import Answers
 from gpux.events import Progress
-from gpux.worker.parent import Worker
+from gpux.worker.parent import Limits, Worker, limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,10 @@ class Remote:
     def open(self, progress: Progress) -> int | None:
         """Start the process, load the model, run it for the first time and warm it up."""
         self._worker = Worker(
-            "gpux.campaign.child", python=self._place.python, environment=self._place.environment
+            "gpux.campaign.child",
+            python=self._place.python,
+            environment=self._place.environment,
+            bounds=_bounds(self._job["settings"]["rate"]),
         )
         resident: int | None = self._ask({"do": "open", **self._job}, progress)["resident"]
         return resident
@@ -84,3 +88,14 @@ class Remote:
             raise
         self._busy = False
         return answer
+
+
+def _bounds(rate: float | None) -> Limits:
+    """A benchmark lasts as long as it was asked to, and one of few queries sits still between them."""
+    bounds = limits()
+    pause = _PAUSES / rate if rate else 0.0
+    return replace(bounds, timeout=math.inf, stall=max(bounds.stall, pause))
+
+
+_PAUSES = 30
+"""Mean pauses between queries that one pause does not exceed but once in 10¹³ times."""
