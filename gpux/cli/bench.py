@@ -16,6 +16,7 @@ from gpux.cli.printer import Printer
 from gpux.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
+    from gpux.bench.comparison import Comparison
     from gpux.bench.report import Report
     from gpux.bench.suite import Suite
 
@@ -130,17 +131,46 @@ def compare_command(
     if output is not None:
         outputs.check(output, forms=(".json", ".csv", ".md", ".html"))
     allowed = None if limit is None else comparison.fraction(limit)
-    slower = False
-    for reports, names in _pairs(files):
-        found = gpux.compare(reports, names=names, statistic=statistic, anyway=anyway)
-        slower = slower or any(
-            allowed is not None and comparison.slower_than(row, allowed) for row in found.rows
-        )
-        if output is not None:
-            documents.write(output, render.render_comparison(found, measuring.FILES[output.suffix]))
-        chosen = "json" if printer.json else form
-        printer.text(render.render_comparison(found, chosen, **measuring.screen()).rstrip("\n"))
+    pairs = _pairs(files)
+    found = [
+        gpux.compare(reports, names=names, statistic=statistic, anyway=anyway) for reports, names in pairs
+    ]
+
+    def text(form: str, **screen: Any) -> str:
+        if form == "html":
+            return _page(found, pairs)
+        return _joined([render.render_comparison(one, form, **screen) for one in found], form)
+
+    if output is not None:
+        documents.write(output, text(measuring.FILES[output.suffix]))
+        printer.say(f"the comparison is in {output}")
+    printer.text(text("json" if printer.json else form, **measuring.screen()).rstrip("\n"))
+    slower = any(
+        allowed is not None and comparison.slower_than(row, allowed) for one in found for row in one.rows
+    )
     return 1 if slower else 0
+
+
+def _page(found: list[Comparison], pairs: list[tuple[list[Report], list[str]]]) -> str:
+    from gpux.bench.render import html
+
+    if len(found) > 1:
+        raise InvalidInput(
+            f"these files hold {len(found)} configurations, and a page compares one",
+            hint="write --output comparison.md",
+        )
+    return html.compared(found[0], pairs[0][0])
+
+
+def _joined(texts: list[str], form: str) -> str:
+    """Several comparisons as one text: a list in JSON, one table in CSV, one after the other elsewhere."""
+    if len(texts) == 1:
+        return texts[0]
+    if form == "json":
+        return "[" + ",\n".join(text.rstrip("\n") for text in texts) + "]\n"
+    if form == "csv":
+        return texts[0] + "".join(text.partition("\n")[2] for text in texts[1:])
+    return "\n".join(texts)
 
 
 @bench_command.command(

@@ -281,6 +281,10 @@ def test_suites_are_compared_label_by_label(gpux_command, saved):
     done = gpux_command("bench", "compare", saved / "many.json", saved / "many.json")
     assert done.code == 0, done.err
     assert done.out.count("no measurable difference") == 2
+    words = ["bench", "compare", saved / "many.json", saved / "many.json"]
+    assert len(gpux_command(*words, "--json").record) == 2
+    assert len(list(csv.DictReader(io.StringIO(gpux_command(*words, "--format", "csv").out)))) == 4
+    assert "hold 2 configurations" in gpux_command(*words, "--format", "html").refused(2)[0]
 
 
 def test_other_work_is_refused_or_labelled(gpux_command, saved, tmp_path):
