@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpux.bench import stats, summary
 from gpux.bench.thresholds import MEASURES, Limits, Thresholds, read_thresholds, shown
 
 if TYPE_CHECKING:
@@ -70,7 +69,6 @@ def _readings(report: Report) -> dict[str, tuple[float | None, str]]:
     steady, runs = summaries.steady, len(report.samples.steady)
     none = "there is no steady run"
     failed = sum(failure.phase == "steady" for failure in report.samples.failures)
-    spread = stats.summarise(summary.alike(report.samples.steady)) if runs else None
     memory: tuple[float | None, str] = (None, "this system does not tell the peak of this process's memory")
     if peak is not None:
         known = machine.memory
@@ -87,8 +85,8 @@ def _readings(report: Report) -> dict[str, tuple[float | None, str]]:
         ),
         "throughput": (summaries.throughput, "" if summaries.throughput else none),
         "consistency": (
-            None if spread is None else spread.variation,
-            "" if spread and spread.variation is not None else "it takes two steady runs",
+            report.summaries.spread,
+            "" if report.summaries.spread is not None else "it takes two steady runs",
         ),
         "placement": (report.identity.share, ""),
         "reliability": (failed / (failed + runs) if failed + runs else None, "" if failed + runs else none),

@@ -46,6 +46,7 @@ class Summaries:
         steady: Seconds of the steady runs; ``None`` where there is none.
         intervals: ``median``, ``mean`` (seconds) and ``throughput`` (items per second) → its 95 % bootstrap interval.
         effective: How many independent runs the steady ones are worth, since neighbours in time resemble each other.
+        spread: Coefficient of variation as if every run had answered the same query, see :func:`alike`; ``None`` for one.
         outliers: Positions of steady runs far from the rest; they count in every figure.
         stages: Stage → its seconds in the steady runs.
         shares: Stage → its part of all steady seconds, from 0 to 1; what no stage was booked stands under ``other``.
@@ -64,6 +65,7 @@ class Summaries:
     steady: stats.Summary | None
     intervals: dict[str, tuple[float, float]]
     effective: float | None
+    spread: float | None
     outliers: tuple[int, ...]
     stages: dict[str, stats.Summary]
     shares: dict[str, float]
@@ -104,6 +106,7 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
         steady=stats.summarise(steady.seconds),
         intervals=_intervals(steady, items / len(steady), together=together) if len(steady) else {},
         effective=intervals.effective(steady.seconds) if len(steady) else None,
+        spread=even.variation if (even := stats.summarise(alike(steady))) else None,
         outliers=shape.outliers(alike(steady)) if len(steady) else (),
         stages=stages,
         shares=shares,

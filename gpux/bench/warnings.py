@@ -42,7 +42,7 @@ def judge(
     """The warnings that a benchmark gives cause for."""
     found = [*_counts(samples, summaries, settings, interrupted=interrupted)]
     if summaries.steady is not None:
-        found += _figures(summaries, settings)
+        found += _figures(samples, summaries, settings)
         found += _series(samples.steady, settled=settled)
     if conditions_found is not None:
         found += [Caution(*verdict) for verdict in conditions.verdicts(conditions_found)]
@@ -70,14 +70,19 @@ def _counts(
         yield Caution("few-runs", message, f"raise --runs to {RUNS_FOR_P99} or more")
 
 
-def _figures(summaries: Summaries, settings: Settings) -> Iterator[Caution]:
+def _figures(samples: Samples, summaries: Summaries, settings: Settings) -> Iterator[Caution]:
     steady = summaries.steady
     assert steady is not None  # noqa: S101 - the caller looked
-    if steady.variation is not None and steady.variation > VARIATION:
+    if summaries.spread is not None and summaries.spread > VARIATION:
+        inputs = len(set(samples.steady.query))
+        told = inputs > 1 and alike(samples.steady) == list(samples.steady.seconds)
         yield Caution(
             "spread",
-            f"the runs vary by {steady.variation:.0%} of their mean",
-            "close other programs, or raise --runs",
+            f"the runs vary by {summaries.spread:.0%} of their mean"
+            + (", and so may their inputs" if told else ""),
+            f"raise --runs to {5 * inputs} or more, or give one input"
+            if told
+            else "close other programs, or raise --runs",
         )
     if summaries.first is not None and summaries.first > SLOW_FIRST * steady.median > 0:
         yield Caution(

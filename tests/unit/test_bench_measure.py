@@ -298,3 +298,23 @@ def test_costs_follow_from_the_price_and_the_throughput():
     report = benchmark(Sleeper(0.01), "x", runs=3, warmup=0, cost_per_hour=3.6)
     assert report.summaries.cost_per_million == pytest.approx(1000 / report.summaries.throughput)
     assert benchmark(Sleeper(0.0), "x", runs=1, warmup=0).summaries.cost_per_million is None
+
+
+class ByLength(Sleeper):
+    """Takes a millisecond a word."""
+
+    def timed(self, inputs, **parameters):
+        self.seconds = [0.001 * len(inputs.split())]
+        return super().timed(inputs, **parameters)
+
+
+def test_inputs_of_different_lengths_are_not_taken_for_a_restless_machine():
+    texts = ["one", "one two three four", "one two three four five six seven eight"]
+    report = benchmark(ByLength(0.0), texts, runs=60, warmup=0)
+    assert report.summaries.steady.variation > 0.4
+    assert report.summaries.spread < 0.2
+    assert not {"spread", "bimodal", "spikes", "drift"} & {caution.name for caution in report.cautions}
+    few = benchmark(ByLength(0.0), texts, runs=6, warmup=0)
+    caution = next(caution for caution in few.cautions if caution.name == "spread")
+    assert "inputs" in caution.message
+    assert "15" in caution.hint
