@@ -152,9 +152,12 @@ def ratio(
     from gpux.bench import intervals
 
     kind: Literal["median", "mean"] = "mean" if statistic == "mean" else "median"
-    return intervals.ratio(
+    found = intervals.ratio(
         difference.pace(baseline), difference.pace(other), statistic=kind, confidence=confidence
     )
+    if found is None:
+        return None
+    return intervals.by_turns(found, difference.turns(baseline), difference.turns(other), statistic=kind)
 
 
 def sentence(found: Ratio | None) -> str:

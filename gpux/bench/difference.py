@@ -94,6 +94,15 @@ def pace(report: Report) -> list[float]:
     return [seconds / divisor for seconds in report.samples.steady.seconds]
 
 
+def turns(report: Report) -> list[list[float]]:
+    """:func:`pace`, round by round; nothing where a round is missing, for then no two reports' rounds belong together."""
+    found: list[list[float]] = [[] for _ in range(report.settings.rounds)]
+    for number, seconds in zip(report.samples.steady.round, pace(report), strict=True):
+        if 0 <= number < len(found):
+            found[number].append(seconds)
+    return found if all(found) else []
+
+
 def at_once(report: Report) -> float:
     """How many items one second of one run stands for, per second: those of a run, times the clients that waited at once."""
     settings, runs = report.settings, len(report.samples.steady)

@@ -26,6 +26,12 @@ _BURST = 2.576
 """Standard errors above which a sum of autocorrelations is no accident; of independent series 4 % have one that large."""
 
 
+TURNS = 5
+"""Rounds from which on they say how far they differ from each other."""
+
+Verdict = Literal["faster", "slower", "same"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ratio:
     """How a series compares with a baseline.
@@ -43,7 +49,7 @@ class Ratio:
     low: float | None
     high: float | None
     confidence: float
-    verdict: Literal["faster", "slower", "same"]
+    verdict: Verdict
 
 
 def fewest(confidence: float = 0.95) -> int:
@@ -227,6 +233,43 @@ def ratio(
     return Ratio(
         top / bottom, low, high, confidence, "slower" if low > 1 else "faster" if high < 1 else "same"
     )
+
+
+def by_turns(
+    found: Ratio,
+    baseline: Sequence[Sequence[float]],
+    other: Sequence[Sequence[float]],
+    *,
+    statistic: Literal["median", "mean"] = "median",
+) -> Ratio:
+    """A ratio whose interval also holds what the rounds say, where two series were measured in turns.
+
+    What slows a machine for a second slows every run of a round, so that a thousand runs may be worth ten. The rounds are
+    taken as what is independent: Student's interval of the mean logarithm of each round's own ratio. The wider of both
+    intervals counts, so that a difference has to show in the runs and in the rounds.
+
+    Args:
+        found: The ratio of all runs.
+        baseline: The runs of each round; fewer rounds than :data:`TURNS` leave the ratio as it is.
+        other: Those of the other series, as many rounds.
+        statistic: Of each round.
+    """
+    if found.low is None or found.high is None or len(baseline) != len(other) or len(baseline) < TURNS:
+        return found
+    middle = np.median if statistic == "median" else np.mean
+    tops, bottoms = (np.array([float(middle(turn)) for turn in turns]) for turns in (other, baseline))
+    if min(tops.min(), bottoms.min()) <= 0:
+        return found
+    logs = np.log(tops / bottoms)
+    reach = (
+        resampling.student(1 - (1 - found.confidence) / 2, logs.size - 1)
+        * logs.std(ddof=1)
+        / math.sqrt(logs.size)
+    )
+    low = min(found.low, float(np.exp(logs.mean() - reach)))
+    high = max(found.high, float(np.exp(logs.mean() + reach)))
+    verdict: Verdict = "slower" if low > 1 else "faster" if high < 1 else "same"
+    return Ratio(found.value, low, high, found.confidence, verdict)
 
 
 def effective(values: Sequence[float] | Array) -> float:

@@ -81,7 +81,7 @@ def corrected(
     acceleration = third / (6 * second**1.5) if spread else 0.0
     below = (np.count_nonzero(found < 0) + np.count_nonzero(found <= 0)) / 2
     bias = normal.inv_cdf(min(max(below / found.size, 0.01), 0.99)) if spread else 0.0
-    reach = _student(1 - (1 - confidence) / 2, freedom) * math.sqrt((freedom + 1) / freedom)
+    reach = student(1 - (1 - confidence) / 2, freedom) * math.sqrt((freedom + 1) / freedom)
     places = [
         normal.cdf(bias + end / max(1 - acceleration * end, 0.1)) for end in (bias - reach, bias + reach)
     ]
@@ -89,7 +89,7 @@ def corrected(
     return float(low), float(high)
 
 
-def _student(part: float, freedom: int) -> float:
+def student(part: float, freedom: int) -> float:
     """A quantile of Student's distribution by its expansion (Abramowitz and Stegun, 26.7.5): within 1 % from 5 degrees on."""
     z = NormalDist().inv_cdf(part)
     first = (z**3 + z) / 4

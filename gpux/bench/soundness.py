@@ -54,3 +54,5 @@ def _phase(name: str, series: Series, queries: int) -> Iterator[str]:
             yield f"`{name}.{label}` holds a time that no clock reads"
     if any(not 0 <= query < queries for query in series.query):
         yield f"`{name}.query` names a query that there is not"
+    if any(not 0 <= number < MOST for number in series.round):
+        yield f"`{name}.round` names a round that cannot be"

@@ -68,7 +68,7 @@ def test_one_wild_run_widens_the_mean_no_further_than_it_can_reach():
 @pytest.mark.parametrize("freedom", [5, 9, 30, 400])
 @pytest.mark.parametrize("part", [0.975, 0.995])
 def test_students_quantiles_are_those_of_the_table(freedom, part):
-    assert resampling._student(part, freedom) == pytest.approx(scipy_stats.t(freedom).ppf(part), rel=0.01)
+    assert resampling.student(part, freedom) == pytest.approx(scipy_stats.t(freedom).ppf(part), rel=0.01)
 
 
 def test_too_few_values_have_no_interval():

@@ -217,3 +217,27 @@ def test_100000_values_are_judged_within_a_second():
         judge(values)
     # Measured at 0.1 s; the rest is for a machine that does other things meanwhile.
     assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize("statistic", ["median", "mean"])
+def test_rounds_that_a_neighbour_slowed_are_not_called_a_difference(statistic):
+    """Two equal configurations in ten turns of twenty runs; in three turns of ten something makes all runs up to twice as slow."""
+    random, called = np.random.default_rng(11), 0
+    for _ in range(400):
+        pair = []
+        for _ in range(2):
+            slowed = np.where(random.random(10) < 0.3, random.uniform(1, 2, 10), 1.0)
+            pair.append(slowed[:, None] * random.lognormal(0, 0.05, (10, 20)))
+        found = intervals.ratio(pair[0].ravel(), pair[1].ravel(), statistic=statistic)
+        called += intervals.by_turns(found, pair[0], pair[1], statistic=statistic).verdict != "same"
+    assert called <= 0.05 * 400
+
+
+@pytest.mark.parametrize("statistic", ["median", "mean"])
+def test_a_slowdown_of_5_percent_shows_through_turns(statistic):
+    random, found = np.random.default_rng(12), 0
+    for _ in range(400):
+        one, other = random.lognormal(0, 0.05, (10, 20)), 1.05 * random.lognormal(0, 0.05, (10, 20))
+        whole = intervals.ratio(one.ravel(), other.ravel(), statistic=statistic)
+        found += intervals.by_turns(whole, one, other, statistic=statistic).verdict == "slower"
+    assert found >= 0.95 * 400
