@@ -274,6 +274,29 @@ def test_a_suite_has_a_row_per_configuration_and_its_curves():
     assert [part.first("summary").text for part in found.every("details")] == [row.label for row in made.rows]
 
 
+def test_where_no_row_is_the_fastest_the_weakest_proof_is_shown():
+    rows = [
+        (
+            {"sequence": n},
+            report(
+                times(0.001 * n, n=30),
+                sequence=n,
+                items=n,
+                sha256=f"{n:064}",
+                quality=quality,
+                min_cosine=cosine,
+            ),
+        )
+        for n, quality, cosine in ((32, "exact", 1.0), (128, "lossy", 0.98))
+    ]
+    text = page(suite(rows))
+    proof = dom(text).first("div", class_="proof")
+    assert "the weakest proof of all: sequence 128" in proof.text
+    assert "lossy against pytorch fp32 · cosine ≥ 0.980000" in proof.text
+    for specification in plots(text)[:2]:
+        assert '"format": "d"' in json.dumps(specification)
+
+
 def test_a_suite_without_figures_is_a_page_too():
     text = page(suite([({"batch": 1}, OUT_OF_MEMORY), ({"batch": 2}, OUT_OF_MEMORY)]))
     assert "the worker ran out of memory" in dom(text).text

@@ -49,20 +49,24 @@ def distribution(
             tooltip=[alt.Tooltip("from:Q", title=f"from ({unit.name})"), alt.Tooltip("to:Q"), alt.Tooltip("runs:Q")],
         )
     )  # fmt: skip
-    marks = {"median": steady.median, "p95": steady.p95, "p99": steady.p99}
-    lines = [{"at": unit.of(value), "mark": name} for name, value in marks.items()]
-    shown = [line for line in lines if ends[0] <= float(str(line["at"])) <= ends[1]]
+    marks = {
+        "median": (steady.median, "var(--ink)", [1, 0]),
+        "p95": (steady.p95, SERIES[1], [6, 3]),
+        "p99": (steady.p99, SERIES[6], [2, 2]),
+    }
+    lines = [
+        (name, unit.of(at), colour, dash)
+        for name, (at, colour, dash) in marks.items()
+        if ends[0] <= unit.of(at) <= ends[1]
+    ]
+    names, _, colours, dashes = zip(*lines, strict=True) if lines else ((), (), (), ())
     rules = (
-        alt.Chart(inline(shown))
+        alt.Chart(inline({"at": at, "mark": name} for name, at, _, _ in lines))
         .mark_rule(strokeWidth=2)
         .encode(
             x="at:Q",
-            color=alt.Color(
-                "mark:N", scale=alt.Scale(domain=list(marks), range=["var(--ink)", SERIES[1], SERIES[6]])
-            ),
-            strokeDash=alt.StrokeDash(
-                "mark:N", scale=alt.Scale(domain=list(marks), range=[[1, 0], [6, 3], [2, 2]])
-            ),
+            color=alt.Color("mark:N", scale=alt.Scale(domain=list(names), range=list(colours))),
+            strokeDash=alt.StrokeDash("mark:N", scale=alt.Scale(domain=list(names), range=list(dashes))),
             tooltip=["mark:N", alt.Tooltip("at:Q", title=unit.name)],
         )
     )

@@ -96,7 +96,7 @@ def curve(axis: str, found: Sequence[Point], title: str, *, latency: bool) -> di
         if wide
         else alt.Scale(domain=domain, nice=False)
     )
-    x = alt.X("at:Q", title=axis, scale=scale, axis=alt.Axis(values=places, format="~g", grid=False))
+    x = alt.X("at:Q", title=axis, scale=scale, axis=alt.Axis(values=places, format="d", grid=False))
     named = f"{title} ({unit.name})" if unit is not None else title
     highest = max(float(str(row["high"])) for row in rows)
     y = alt.Y("value:Q", title=named, scale=alt.Scale(domain=[0, highest * 1.12 or 1], nice=False))

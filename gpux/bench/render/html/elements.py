@@ -12,6 +12,10 @@ from gpux.bench.render.screen import one_line
 if TYPE_CHECKING:
     from gpux.bench.render.lines import Line
 
+_LINE = 28
+"""Characters of a cell that is kept in one line."""
+
+_SHORT = ' class="short"'
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -67,7 +71,9 @@ def table(
         if len(row) < len(titles):
             cells = f'<td colspan="{len(titles) - 1}">{escaped(rest[-1])}</td>'
         mark = ' class="best"' if number in marked else ""
-        body.append(f'<tr{mark}><th scope="row">{escaped(first)}</th>{cells}</tr>')
+        body.append(
+            f'<tr{mark}><th scope="row"{_SHORT if len(first) <= _LINE else ""}>{escaped(first)}</th>{cells}</tr>'
+        )
     if not body:
         return ""
     head = "".join(
@@ -83,7 +89,7 @@ def table(
 
 def _cell(text: str, *, right: bool) -> str:
     # What is short stays in one line; a table that is too wide for that is scrolled.
-    kind = "figure" if right else "short" if len(text) <= 28 else ""
+    kind = "figure" if right else "short" if len(text) <= _LINE else ""
     return f"<td{f' class={kind}' if kind else ''}>{escaped(text)}</td>"
 
 

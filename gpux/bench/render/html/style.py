@@ -62,6 +62,7 @@ section { padding: 20px 22px 22px; margin: 0 0 16px; }
 figure { margin: 0 0 8px; min-width: 0; }
 figure + figure, .pair + figure, .wide + figure, figure + .wide, .pair + .wide, .facts + .wide, .wide + .wide, .wide + .facts { margin-top: 18px; }
 .pair > figure + figure { margin-top: 0; }
+.pair + .pair { margin-top: 22px; }
 figcaption { font-size: 14px; font-weight: 600; margin-bottom: 8px; }
 figcaption small { display: block; color: var(--soft); font-weight: 400; font-size: 12.5px; }
 .plot { width: 100%; display: block; overflow: hidden; }

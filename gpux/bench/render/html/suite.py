@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from gpux.bench.ranking import Ranking, Standing
     from gpux.bench.suite import Suite
 
+BATCHES = 4
+"""Most best batches that have a card each; of more, the sentences tell."""
+
 MOST = 60
 """Most configurations in a plot that has a row for each."""
 
@@ -66,12 +69,14 @@ def _cards(suite: Suite, ranked: Ranking) -> list[tuple[str, str, str]]:
         found.append(
             ("quickest single run", quickest.label, f"{standings.figure(quickest.run)}, {_trust(quickest)}")
         )
-    if len(ranked.best_batch) == 1:
-        best = ranked.best_batch[0]
+    for best in ranked.best_batch if len(ranked.best_batch) <= BATCHES else ():
+        place = ", ".join(f"{name} {value}" for name, value in best.axes.items())
         gain = (
-            "" if best.gain is None else f"{units.ratio(best.gain.value)} × batch {best.smallest} per second"
+            ""
+            if best.gain is None
+            else f"{units.ratio(best.gain.value)} × as many per second as batch {best.smallest}"
         )
-        found.append(("best batch", str(best.batch), gain))
+        found.append((f"smallest batch as good as any{f', {place}' if place else ''}", str(best.batch), gain))
     return found
 
 
@@ -81,11 +86,15 @@ def _trust(row: Standing) -> str:
 
 
 def _proof(suite: Suite, ranked: Ranking) -> str:
-    """The fastest's proof, or the only one there is."""
-    chosen = next(
-        (row.report for row in suite.rows if row.label == ranked.fastest and row.report is not None), None
-    )
-    return "" if chosen is None else one.proof(chosen, of=ranked.fastest or "")
+    """The fastest's proof; where there is no one fastest, the weakest of all, which no row is worse than."""
+    known = [(row.label, row.report) for row in suite.rows if row.report is not None]
+    if not known:
+        return ""
+    named = dict(known)
+    if ranked.fastest is not None:
+        return one.proof(named[ranked.fastest], of=f"the fastest: {ranked.fastest}")
+    label, report = min(known, key=lambda pair: pair[1].identity.min_cosine)
+    return one.proof(report, of=f"the weakest proof of all: {label}")
 
 
 def _failed(ranked: Ranking) -> list[tuple[str, str]]:

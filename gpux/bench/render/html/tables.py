@@ -29,7 +29,7 @@ def figures(report: Report) -> str:
     if found.steady is not None:
         rows += _statistics(found.steady, found.intervals)
     if found.effective is not None:
-        rows.append(("independent runs that these are worth", units.number(round(found.effective)), ""))
+        rows.append(("independent runs that these are worth", f"{round(found.effective):,}", ""))
     if found.throughput is not None:
         sure = found.intervals.get("throughput")
         rows.append(
@@ -175,8 +175,8 @@ def failures(report: Report) -> list[tuple[str, str]]:
     found = report.samples.failures
     rows = [
         (
-            f"{failure.error}: {failure.message}",
-            f"{failure.phase} run, query {failure.query}, after {duration(failure.seconds)}",
+            f"{failure.error}: {failure.message} ({failure.phase} run, query {failure.query}, after {duration(failure.seconds)})",
+            "",
         )
         for failure in found[:SHOWN]
     ]
