@@ -75,6 +75,7 @@ th:last-child, td:last-child { padding-right: 0; overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-weight: 500; font-size: 13px; white-space: nowrap; border-bottom-color: var(--line); }
 tbody th { font-weight: 500; min-width: 9em; }
 td { min-width: 4.5em; }
+td:nth-child(n + 7):last-child { min-width: 20em; }
 code { font: 0.92em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 tbody tr:last-child > * { border-bottom: 0; }
 .figure { text-align: right; }
