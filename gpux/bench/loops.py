@@ -47,6 +47,9 @@ class Until:
         runs: Calls to begin in all; ``None`` for no limit.
         deadline: The clock's nanoseconds after which no call begins; ``None`` for no limit.
         stop: Set from outside to end it after the calls that are under way.
+        begun: Calls that began, or queries that arrived.
+        failures: Failures in a row, up to now.
+        unanswered: Queries that arrived and were left at the deadline.
     """
 
     runs: int | None
@@ -54,6 +57,7 @@ class Until:
     stop: threading.Event
     begun: int = 0
     failures: int = 0
+    unanswered: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self) -> int | None:
@@ -63,16 +67,26 @@ class Until:
                 self.stop.is_set()
                 or self.failures >= GIVE_UP
                 or (self.runs is not None and self.begun >= self.runs)
-                or (self.deadline is not None and self.begun > 0 and perf_counter_ns() >= self.deadline)
+                or (self.begun > 0 and self.late())
             )
             if over:
                 return None
             self.begun += 1
             return self.begun - 1
 
+    def late(self) -> bool:
+        """Whether the deadline is over."""
+        return self.deadline is not None and perf_counter_ns() >= self.deadline
+
     def count(self, run: Run) -> None:
         """Count failures in a row."""
-        self.failures = self.failures + 1 if run.error is not None else 0
+        with self._lock:
+            self.failures = self.failures + 1 if run.error is not None else 0
+
+    def leave(self) -> None:
+        """Count a query that nobody will answer."""
+        with self._lock:
+            self.unanswered += 1
 
 
 Ended = Callable[[Run], None]
@@ -123,7 +137,8 @@ def open_loop(
     """Queries that arrive at exponentially distributed intervals, whether or not the ones before are answered.
 
     A run's start is the query's arrival, so that what a slow answer does to the ones behind it is counted ("coordinated
-    omission" is what leaving it out is called). Stage ``queue`` is the wait for a free worker.
+    omission" is what leaving it out is called). Stage ``queue`` is the wait for a free worker. Queries that still wait at
+    the deadline are left.
     """
     waiting: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
     lock = threading.Lock()
@@ -132,7 +147,7 @@ def open_loop(
         arrival = perf_counter_ns()
         while (number := until.next()) is not None:
             arrival += int(random_times.expovariate(rate) * NANO)
-            if until.deadline is not None and arrival > until.deadline and number > 0:
+            if until.deadline is not None and arrival > until.deadline:
                 break
             _sleep_until(arrival, until.stop)
             waiting.put((arrival, (first + number) % len(queries)))
@@ -141,7 +156,8 @@ def open_loop(
 
     def work() -> None:
         while (entry := waiting.get()) is not None:
-            if until.stop.is_set():
+            if until.stop.is_set() or until.late():
+                until.leave()
                 continue
             arrival, index = entry
             began = perf_counter_ns()

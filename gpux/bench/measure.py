@@ -63,6 +63,9 @@ class Measurement:
         self._tick = tick
         self._told = 0
         self._round = 0
+        self._begun = {"first": 0, "warmup": 0, "steady": 0}
+        self._began: list[float] = []
+        self._unanswered = 0
         self._runs: dict[str, list[tuple[int, Run]]] = {"first": [], "warmup": [], "steady": []}
         self._failed: list[tuple[str, Run]] = []
         self._random = random.Random(settings.seed)  # noqa: S311 - arrival times, not secrets
@@ -72,13 +75,25 @@ class Measurement:
         """Steady runs so far."""
         return len(self._runs["steady"])
 
+    @property
+    def begun(self) -> int:
+        """Steady runs that began so far, failed ones too."""
+        return self._begun["steady"]
+
+    @property
+    def pace(self) -> float:
+        """Seconds of a run: the median of the warm-up, or the first where there is none."""
+        known = self._runs["warmup"] or self._runs["first"]
+        seconds = sorted((run.end - run.start) / NANO for _, run in known)
+        return seconds[len(seconds) // 2] if seconds else 0.0
+
     def first(self) -> None:
         """The very first run.
 
         Raises:
             Exception: What the model raised: there is nothing to measure then.
         """
-        self._alone("first", 1, at=0)
+        self._warm("first", 1)
         if self._failed:
             error = self._failed[0][1].error
             assert error is not None  # noqa: S101 - only failed runs are in the list
@@ -91,14 +106,15 @@ class Measurement:
             most: Seconds after which an automatic warm-up ends without a steady state.
         """
         if self._settings.warmup is not None:
-            self._alone("warmup", self._settings.warmup)
+            self._warm("warmup", self._settings.warmup)
             return
         from gpux.bench.steady import steady
 
         self.settled = False
         limit = perf_counter_ns() + int(most * NANO)
         while not self.settled and not self.stop.is_set() and not self.broken:
-            self._alone("warmup", 5)
+            # One query all the time: others would be taken for a change of the machine.
+            self._warm("warmup", 5, only=0)
             seconds = [(run.end - run.start) / NANO for _, run in self._runs["warmup"]]
             self.settled = steady(seconds)
             if len(seconds) >= AUTO_MOST or perf_counter_ns() > limit:
@@ -107,15 +123,16 @@ class Measurement:
     def settle(self) -> None:
         """Begin a later round, with runs that count for nothing."""
         self._round += 1
-        self._alone("warmup", SETTLE)
+        self._warm("warmup", SETTLE)
 
     def steady(self, *, runs: int | None, seconds: float | None) -> None:
         """Steady runs, as many as asked for or as begin within so many seconds, whichever ends first."""
-        settings = self._settings
-        deadline = None if seconds is None else perf_counter_ns() + int(seconds * NANO)
-        until = Until(runs, deadline, self.stop)
-        first = len(self._runs["steady"])
-        ended = self._recorder("steady", None if runs is None else first + runs)
+        settings, first = self._settings, self._begun["steady"]
+        begin = perf_counter_ns()
+        if len(self._began) <= self._round:
+            self._began.append((begin - self.begin) / NANO)
+        until = Until(runs, None if seconds is None else begin + int(seconds * NANO), self.stop)
+        ended = self._recorder("steady", None if runs is None else self.done + runs)
         try:
             if settings.rate is not None:
                 loops.open_loop(
@@ -128,13 +145,11 @@ class Measurement:
                     workers=settings.concurrency,
                     random_times=self._random,
                 )
-            elif settings.concurrency > 1:
-                loops.closed_loop(self._call, self._calls, first, until, ended, clients=settings.concurrency)
             else:
-                loops.one_after_another(self._call, self._calls, first, until, ended)
+                self._ask(self._calls, first, until, ended)
         finally:
-            self.broken = self.broken or until.failures >= loops.GIVE_UP
-            self._say("steady", None if runs is None else first + runs, now=True)
+            self._unanswered += until.unanswered
+            self._close("steady", until)
 
     def samples(self, *, preparation: Mapping[str, float], load: Mapping[str, float]) -> Samples:
         """Everything that was read so far."""
@@ -145,18 +160,34 @@ class Measurement:
             warmup=self._series("warmup"),
             steady=self._series("steady"),
             failures=tuple(self._failure(phase, run) for phase, run in self._failed),
+            began=tuple(self._began),
+            unanswered=self._unanswered,
         )
 
-    def _alone(self, phase: str, runs: int, *, at: int | None = None) -> None:
+    def _warm(self, phase: str, runs: int, *, only: int | None = None) -> None:
+        """Runs that count for nothing, under the load that is measured; of one query where only that is wanted."""
         until = Until(runs, None, self.stop)
-        first = len(self._runs[phase]) if at is None else at
+        calls = self._calls if only is None else [self._calls[only]]
+        ended = self._recorder(phase, self._begun[phase] + runs)
         try:
-            loops.one_after_another(
-                self._call, self._calls, first, until, self._recorder(phase, first + runs)
-            )
+            if phase == "first":
+                loops.one_after_another(self._call, calls, 0, until, ended)
+            else:
+                self._ask(calls, self._begun[phase], until, ended)
         finally:
-            self.broken = self.broken or until.failures >= loops.GIVE_UP
-            self._say(phase, first + runs, now=True)
+            self._close(phase, until)
+
+    def _ask(self, calls: Sequence[Any], first: int, until: Until, ended: loops.Ended) -> None:
+        clients = self._settings.concurrency
+        if clients > 1:
+            loops.closed_loop(self._call, calls, first, until, ended, clients=clients)
+        else:
+            loops.one_after_another(self._call, calls, first, until, ended)
+
+    def _close(self, phase: str, until: Until) -> None:
+        self._begun[phase] += until.begun
+        self.broken = self.broken or until.failures >= loops.GIVE_UP
+        self._say(phase, len(self._runs[phase]), now=True)
 
     def _recorder(self, phase: str, total: int | None) -> Callable[[Run], None]:
         runs = self._runs[phase]

@@ -63,6 +63,8 @@ class Samples:
         warmup: The runs that count for nothing: before the steady ones, and at the beginning of every later round.
         steady: The runs that count.
         failures: The runs that failed, in no other column.
+        began: Seconds at which each round of steady runs began.
+        unanswered: Queries that arrived, and still waited when the time was over.
     """
 
     preparation: dict[str, float]
@@ -71,3 +73,5 @@ class Samples:
     warmup: Series
     steady: Series
     failures: tuple[Failure, ...] = ()
+    began: tuple[float, ...] = ()
+    unanswered: int = 0

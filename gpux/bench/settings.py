@@ -19,6 +19,7 @@ MULTI = 8
 
 SCENARIOS = ("single-stream", "multi-stream", "closed-loop", "server", "offline")
 LEVELS = ("task", "graph")
+EACH = "off during each run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Settings:
     rounds: int = 1
     isolation: str = "off"
     clock: str = "perf_counter_ns"
-    collector: str = "off during each run"
+    collector: str = EACH
     percentiles: str = "linear interpolation"
 
 
@@ -147,6 +148,7 @@ def settle(**asked: Unpack[Measuring]) -> Settings:
         seed=seed,
         cost_per_hour=None if cost is None else float(cost),
         parameters=plain(asked.get("parameters") or {}),
+        collector=EACH if (concurrency or 1) == 1 and rate is None else "off during each round",
     )
 
 

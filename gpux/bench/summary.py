@@ -46,12 +46,14 @@ class Summaries:
         steady: Seconds of the steady runs; ``None`` where there is none.
         intervals: ``median``, ``mean`` (seconds) and ``throughput`` (items per second) → its 95 % bootstrap interval.
         effective: How many independent runs the steady ones are worth, since neighbours in time resemble each other.
-        spread: Coefficient of variation as if every run had answered the same query, see :func:`alike`; ``None`` for one.
-        outliers: Positions of steady runs far from the rest; they count in every figure.
+        spread: Coefficient of variation as if every run had answered the same query, see :func:`alike`; of the runs as they
+            are where that cannot be told, ``None`` for one run.
+        outliers: Positions of steady runs far from the rest, where they can be told; they count in every figure.
         stages: Stage → its seconds in the steady runs.
         shares: Stage → its part of all steady seconds, from 0 to 1; what no stage was booked stands under ``other``.
         items: Items that the steady runs answered, as the task counts them.
-        span: Seconds from the beginning of the first steady run to the end of the last, pauses between rounds left out.
+        span: Seconds that the throughput is counted over: of all runs one after another; where runs overlap, from the
+            beginning of each round to its last end.
         throughput: Items per second.
         rates: Quantity of work → its amount per second.
         pieces: For tasks that answer piece by piece.
@@ -83,9 +85,10 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
     from gpux.bench import intervals, shape  # numpy, which showing a report must not cost
 
     steady = samples.steady
+    same = alike(steady)
     total = sum(steady.seconds)
     together = settings.rate is not None or settings.concurrency > 1
-    busy = max(_ends(steady), default=0.0) if together else total
+    busy = max(_ends(samples), default=0.0) if together else total
     # A task counts its items itself where one may hold several, as a comparison of sentences does.
     counted = workload.work.get(workload.noun)
     items = float(sum(counted[query] for query in steady.query) if counted else workload.batch * len(steady))
@@ -104,10 +107,10 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
         load=sum(samples.load.values()) if samples.load else None,
         first=samples.first.seconds[0] if len(samples.first) else None,
         steady=stats.summarise(steady.seconds),
-        intervals=_intervals(steady, items / len(steady), together=together) if len(steady) else {},
+        intervals=_intervals(samples, items / len(steady), together=together) if len(steady) else {},
         effective=intervals.effective(steady.seconds) if len(steady) else None,
-        spread=even.variation if (even := stats.summarise(alike(steady))) else None,
-        outliers=shape.outliers(alike(steady)) if len(steady) else (),
+        spread=even.variation if (even := stats.summarise(same or steady.seconds)) else None,
+        outliers=shape.outliers(same) if same else (),
         stages=stages,
         shares=shares,
         items=items,
@@ -122,17 +125,19 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
     )
 
 
-def alike(steady: Series) -> list[float]:
-    """Seconds of the runs as if all had answered the same query.
+def alike(steady: Series) -> list[float] | None:
+    """Seconds of the runs as if all had answered the same query; ``None`` where that cannot be told.
 
     Each run is scaled by the median of all over the median of its own query, so that inputs of different lengths are not
-    taken for a machine that changes its mind. Queries with fewer than five runs tell too little; then nothing is scaled.
+    taken for a machine that changes its mind. Queries with fewer than five runs tell too little.
     """
     groups: dict[int, list[float]] = {}
     for query, seconds in zip(steady.query, steady.seconds, strict=True):
         groups.setdefault(query, []).append(seconds)
-    if len(groups) < 2 or min(map(len, groups.values())) < 5:
+    if len(groups) < 2:
         return list(steady.seconds)
+    if min(map(len, groups.values())) < 5:
+        return None
     whole = middle(steady.seconds)
     factors = {query: whole / (middle(group) or 1.0) for query, group in groups.items()}
     return [seconds * factors[query] for query, seconds in zip(steady.query, steady.seconds, strict=True)]
@@ -143,28 +148,33 @@ def middle(values: Sequence[float]) -> float:
     return stats.percentile(sorted(values), 50)
 
 
-def _intervals(steady: Series, items: float, *, together: bool) -> dict[str, tuple[float, float]]:
+def _intervals(samples: Samples, items: float, *, together: bool) -> dict[str, tuple[float, float]]:
     """The intervals that there are runs enough for; ``items`` are those of a run."""
     from gpux.bench import intervals
 
+    seconds = samples.steady.seconds
     found = {
-        "median": intervals.median(steady.seconds),
-        "mean": intervals.mean(steady.seconds),
-        "throughput": intervals.completions(_ends(steady), items)
+        "median": intervals.median(seconds),
+        "mean": intervals.mean(seconds),
+        "throughput": intervals.completions(_ends(samples), items)
         if together
-        else intervals.throughput(items, steady.seconds),
+        else intervals.throughput(items, seconds),
     }
     return {name: interval for name, interval in found.items() if interval is not None}
 
 
-def _ends(steady: Series) -> list[float]:
-    """When each run ended, in ascending order, in seconds since the first began; pauses between rounds left out."""
+def _ends(samples: Samples) -> list[float]:
+    """When each run ended, in ascending order, in seconds since its load began; pauses between rounds left out."""
+    steady = samples.steady
+    rounds: dict[int, list[int]] = {}
+    for place, number in enumerate(steady.round):
+        rounds.setdefault(number, []).append(place)
     ends: list[float] = []
     before = 0.0
-    for number in sorted(set(steady.round)):
-        chosen = [i for i, found in enumerate(steady.round) if found == number]
-        begin = min(steady.start[i] for i in chosen)
-        ends += sorted(before + steady.start[i] + steady.seconds[i] - begin for i in chosen)
+    for number, places in sorted(rounds.items()):
+        known = number < len(samples.began)
+        begin = samples.began[number] if known else min(steady.start[place] for place in places)
+        ends += sorted(before + steady.start[place] + steady.seconds[place] - begin for place in places)
         before = ends[-1]
     return ends
 

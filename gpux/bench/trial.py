@@ -35,6 +35,7 @@ class Trial:
         mode: ``onnx``, or ``torch`` for the source model in PyTorch.
         before: Bytes of this process before the model was loaded, where somebody read them.
         peak: The watch on this process's memory since then; begun now when ``None``.
+        shared: Whether other models are measured in this process, so that its memory is nobody's alone.
         tick: Told how far it is.
         stop: Set from any thread to end a phase after the runs under way.
 
@@ -52,6 +53,7 @@ class Trial:
         mode: str = "onnx",
         before: int | None = None,
         peak: Peak | None = None,
+        shared: bool = False,
         tick: Tick | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -63,12 +65,14 @@ class Trial:
         self._identity = identify(model, queries.record, mode=mode)
         call, queries = calls.prepare(model, queries, settings, parameters)
         self._measurement = Measurement(call, queries, settings, tick=tick, stop=stop)
+        self._shared = shared
         self._before, self._loaded = before, memory.resident()
         self._peak = peak or Peak.begin()
         self._trace = Trace.begin()
         self._devices = accelerators.Watch.begin()
         self._watching: Watching | None = None
         self._meter: Meter | None = None
+        self._rounds = 0
 
     def begin(self) -> None:
         """The first run and the warm-up.
@@ -79,12 +83,21 @@ class Trial:
         self._measurement.first()
         self._measurement.warm_up()
 
-    def round(self, *, runs: int | None, seconds: float | None) -> None:
-        """Steady runs; every round but the first begins with some that do not count."""
+    def round(self, *, runs: int | None, seconds: float | None, more: bool = False) -> None:
+        """Steady runs; every round but the first begins with some that do not count.
+
+        Args:
+            runs: As many; ``None`` for no limit.
+            seconds: After so many, none begins; ``None`` for no limit.
+            more: Whether they go on with the round before, which nobody interrupted.
+        """
         if self._watching is None or self._meter is None:
             self._watching, self._meter = Watching.begin(), Meter.begin()
+            self._rounds = 1
         else:
-            self._measurement.settle()
+            if not more:
+                self._measurement.settle()
+                self._rounds += 1
             self._watching = self._watching.resumed()
             self._meter.resume()
         try:
@@ -99,18 +112,32 @@ class Trial:
         return self._measurement.done
 
     @property
+    def begun(self) -> int:
+        """Steady runs that began so far, failed ones too."""
+        return self._measurement.begun
+
+    @property
+    def pace(self) -> float:
+        """Seconds of a run, as the warm-up had it."""
+        return self._measurement.pace
+
+    @property
     def broken(self) -> bool:
         """Whether so many runs failed in a row that nothing more will come of it."""
         return self._measurement.broken
 
     def answers(self) -> list[list[float] | None]:
-        """The numbers of the answers to the first query, item by item; asked for once, outside all figures."""
+        """The numbers of the answers to the first query, item by item; asked for once, outside all figures.
+
+        Raises:
+            Exception: What the model raised.
+        """
         found = self._model.timed(self._first_call, **self._parameters)[0]
         return [agreement.numbers(answer) for answer in (found if isinstance(found, list) else [found])]
 
     def report(self, *, interrupted: bool = False) -> Report:
         """Everything so far."""
-        model, settings = self._model, self._settings
+        model, settings = self._model, replace(self._settings, rounds=max(1, self._rounds))
         samples = self._measurement.samples(preparation=model.preparation, load=model.timings)
         found = summary.summarise(samples, workload=self._identity.workload, settings=settings)
         conditions = (self._watching or Watching.begin()).end()
@@ -149,11 +176,13 @@ class Trial:
 
     def _memory(self) -> Memory:
         highest = self._peak.so_far()
+        if self._shared:
+            highest = memory.Highest(None, "several models share this process")
         return Memory(
             disk=memory.on_disk(self._model.artifact),
             parameters=self._model.artifact.manifest.parameters,
-            before=self._before,
-            loaded=self._loaded,
+            before=None if self._shared else self._before,
+            loaded=None if self._shared else self._loaded,
             peak=highest.bytes,
             how=highest.how,
             trace=self._trace.so_far(),

@@ -9,7 +9,7 @@ from gpux.bench import conditions
 from gpux.bench.conditions import Conditions
 from gpux.bench.samples import Samples, Series
 from gpux.bench.settings import Settings
-from gpux.bench.summary import Summaries, alike
+from gpux.bench.summary import Summaries, alike, middle
 
 RUNS_FOR_P99 = 100
 VARIATION = 0.2
@@ -18,7 +18,7 @@ ENOUGH = 20
 """Runs from which on the shape of a series says something."""
 
 OVERLOADED = 0.9
-"""Share of the arriving queries per second that must be answered per second."""
+"""Share of the queries that arrived per second that must be answered per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,10 @@ def judge(
     """The warnings that a benchmark gives cause for."""
     found = [*_counts(samples, summaries, settings, interrupted=interrupted)]
     if summaries.steady is not None:
-        found += _figures(samples, summaries, settings)
+        found += _figures(samples, summaries)
         found += _series(samples.steady, settled=settled)
+    if settings.rate is not None:
+        found += _overload(samples)
     if conditions_found is not None:
         found += [Caution(*verdict) for verdict in conditions.verdicts(conditions_found)]
     return tuple(found)
@@ -70,12 +72,12 @@ def _counts(
         yield Caution("few-runs", message, f"raise --runs to {RUNS_FOR_P99} or more")
 
 
-def _figures(samples: Samples, summaries: Summaries, settings: Settings) -> Iterator[Caution]:
+def _figures(samples: Samples, summaries: Summaries) -> Iterator[Caution]:
     steady = summaries.steady
     assert steady is not None  # noqa: S101 - the caller looked
     if summaries.spread is not None and summaries.spread > VARIATION:
         inputs = len(set(samples.steady.query))
-        told = inputs > 1 and alike(samples.steady) == list(samples.steady.seconds)
+        told = inputs > 1 and alike(samples.steady) is None
         yield Caution(
             "spread",
             f"the runs vary by {summaries.spread:.0%} of their mean"
@@ -90,11 +92,30 @@ def _figures(samples: Samples, summaries: Summaries, settings: Settings) -> Iter
             f"the first run took {summaries.first / steady.median:.1f} times the median and is left out of the figures",
             "send one request of your own before you serve",
         )
-    answered = (summaries.throughput or 0) / (settings.batch or 1)
-    if settings.rate is not None and answered < OVERLOADED * settings.rate:
+
+
+def _overload(samples: Samples) -> Iterator[Caution]:
+    """Whether queries arrived faster than they were answered: the wait grows, and the last answers come late."""
+    steady = samples.steady
+    waits = steady.stages.get("queue", ())
+    quarter = len(waits) // 4
+    grows = quarter >= ENOUGH // 4 and middle(waits[-quarter:]) > 2 * middle(waits[:quarter])
+    begin = samples.began[-1] if samples.began else 0.0
+    arrived = (steady.start[-1] if len(steady) else 0.0) - begin
+    late = (
+        max((start + took for start, took in zip(steady.start, steady.seconds, strict=True)), default=0.0)
+        - begin
+    )
+    if samples.unanswered or (grows and arrived > 0 and late > arrived / OVERLOADED):
+        left = f", and {samples.unanswered} still waited at the end" if samples.unanswered else ""
+        rates = (
+            f"{len(steady) / arrived:.3g} queries a second arrived and {len(steady) / late:.3g} were answered"
+        )
         yield Caution(
             "overloaded",
-            f"{settings.rate:g} queries arrive per second and {answered:.3g} are answered: the wait grows without end",
+            f"{rates}: the wait grows without end{left}"
+            if arrived > 0 and late > 0
+            else f"no query was answered{left}",
             "lower --rate, or raise --concurrency or --threads",
         )
 
@@ -111,6 +132,8 @@ def _series(steady: Series, *, settled: bool | None) -> Iterator[Caution]:
     from gpux.bench import shape  # numpy, which showing a report must not cost
 
     values = alike(steady)
+    if values is None:
+        return
     drift = shape.drift(values)
     if drift is not None:
         word = "slower" if drift.change > 0 else "faster"

@@ -96,7 +96,7 @@ def sweep(
             raise error
         return _bench(artifact, configuration, job, fetching, progress)
 
-    members = [_member(configuration, len(configurations), bench) for configuration in configurations]
+    members = [_member(configuration, bench) for configuration in configurations]
     conductor = Conductor(
         [member for member in members if member.error is None],
         progress=progress,
@@ -147,16 +147,13 @@ def _job(artifact: Artifact, wishes: Mapping[str, Any], preparation: Mapping[str
     }
 
 
-def _member(configuration: Configuration, others: int, bench: Callable[[Configuration], Bench]) -> Member:
-    from gpux.campaign.conductor import rounds
+def _member(configuration: Configuration, bench: Callable[[Configuration], Bench]) -> Member:
     from gpux.campaign.member import Member
 
-    settings = configuration.settings
-    ready = replace(configuration, settings=replace(settings, rounds=rounds(settings, others)))
     try:
-        return Member(ready, bench(ready))
+        return Member(configuration, bench(configuration))
     except GpuxError as error:
-        return Member(ready, None, error=error)
+        return Member(configuration, None, error=error)
 
 
 def _obtain(
@@ -231,6 +228,8 @@ def _exporter(artifact: Artifact, fetching: Mapping[str, Any], progress: Progres
 def _plain(inputs: Any) -> Any:
     import json
 
+    if not isinstance(inputs, Iterable):
+        inputs = [inputs]
     try:
         return json.loads(json.dumps(inputs if isinstance(inputs, str | dict) else list(inputs)))
     except (TypeError, ValueError) as error:

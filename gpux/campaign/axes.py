@@ -172,6 +172,7 @@ def _vary(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
         concurrency=chosen.get("concurrency", settings.concurrency),
         sequence_length=chosen.get("sequence", settings.sequence),
         rate=settings.rate,
+        scenario=settings.scenario if settings.scenario == "offline" else None,
     )
     return replace(
         settings,

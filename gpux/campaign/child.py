@@ -28,13 +28,15 @@ class _Bench:
         if job["do"] == "open":
             _, self._trial = opening.trial(job, progress, stop=child.HURRY)
             self._trial.begin()
-            return {"resident": memory.resident()}
+            return {"resident": memory.resident(), "pace": self._trial.pace}
         if self._trial is None:
             raise RunFailed("no model is open in this process", hint="run the command again")
         if job["do"] == "round":
-            self._trial.round(runs=job["runs"], seconds=job["seconds"])
-            return {"broken": self._trial.broken}
+            self._trial.round(runs=job["runs"], seconds=job["seconds"], more=job["more"])
+            return {"begun": self._trial.begun, "broken": self._trial.broken}
+        if job["do"] == "answer":
+            return {"answers": self._trial.answers()}
         report = self._trial.report(interrupted=job["interrupted"])
         # Through a file: a hundred thousand samples are megabytes, and the pipe is for messages.
         Path(job["path"]).write_text(report.to_json(), encoding="utf-8")
-        return {"answers": self._trial.answers() if job["answers"] else None}
+        return {}

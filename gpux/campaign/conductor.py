@@ -5,6 +5,7 @@ Rounds alternate in direction, so that what one configuration leaves behind in c
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
@@ -17,6 +18,9 @@ from gpux.events import Event, Progress
 ROUNDS = 10
 """Turns of every configuration, where its runs suffice."""
 
+FEWEST = 5
+"""Runs of a turn, for every client: fewer would be more of settling than of measuring."""
+
 SPARE = 1.3
 """Free memory that the next configuration needs, in units of what the largest one so far takes."""
 
@@ -24,9 +28,26 @@ SAVE = 10.0
 """Seconds between two reports of what is not finished."""
 
 
-def rounds(settings: Settings, configurations: int) -> int:
-    """Into how many rounds the steady runs are cut: one where nobody else waits for a turn."""
-    return 1 if configurations == 1 else max(1, min(ROUNDS, settings.runs or ROUNDS))
+def rounds(settings: Settings, pace: float, *, alone: bool) -> int:
+    """Into how many rounds the steady runs are cut.
+
+    One where nobody waits for a turn, and where queries arrive by themselves: a queue that is emptied between rounds is
+    another one. Else ten, or as many as leave each client some runs in each.
+
+    Args:
+        settings: How many runs there are, or how long.
+        pace: Seconds of a run.
+        alone: Whether nobody waits for a turn.
+    """
+    if alone or settings.rate is not None:
+        return 1
+    each = FEWEST * settings.concurrency
+    limits = [ROUNDS]
+    if settings.runs is not None:
+        limits.append(settings.runs // each)
+    if settings.duration is not None and pace > 0:
+        limits.append(int(settings.duration / pace * settings.concurrency / each))
+    return max(1, min(limits))
 
 
 class Conductor:
@@ -67,7 +88,7 @@ class Conductor:
         waiting: list[Member] = []
         if self.interrupted:
             return waiting
-        try:
+        with self._interruptible(members):
             for member in members:
                 if self._lacks_room(members):
                     waiting.append(member)
@@ -77,44 +98,82 @@ class Conductor:
                     waiting.append(member)
             for member, number in self._order([m for m in members if m.alive]):
                 self._round(member, number)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            for member in members:
-                member.hurry(self._progress)
         for member in members:
             if member not in waiting:
-                member.tell(self._progress, last=True, interrupted=self.interrupted)
+                for _ in range(2):  # Ctrl-C in the middle of the first does not cost the figures
+                    with self._interruptible([member]):
+                        member.tell(self._progress, interrupted=self.interrupted)
+                        break
+                if len(self._members) > 1 and not self.interrupted:
+                    with self._interruptible([member]):
+                        member.answer(self._progress)
                 member.close()
                 self._save()
         return waiting
 
+    @contextlib.contextmanager
+    def _interruptible(self, members: Sequence[Member]) -> Iterator[None]:
+        """Ctrl-C ends what is under way and keeps what there is."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interrupted = True
+            for member in members:
+                member.hurry(self._progress)
+
     def _order(self, members: Sequence[Member]) -> Iterator[tuple[Member, int]]:
-        count = max((m.configuration.settings.rounds for m in members), default=0)
+        turns = {id(member): self._rounds(member) for member in members}
+        count = max(turns.values(), default=0)
         for number in range(count):
             for member in members if number % 2 == 0 else reversed(members):
-                if member.alive and number < member.configuration.settings.rounds:
+                if member.alive and number < turns[id(member)]:
                     yield member, number
-            if number + 1 < count and monotonic() - self._saved > SAVE:
-                for member in members:
-                    if member.alive:
-                        member.tell(self._progress, last=False)
-                self._save()
-                self._saved = monotonic()
+            if number + 1 < count:
+                self._keep(members)
+
+    def _keep(self, members: Sequence[Member]) -> None:
+        """Fetch and save what there is, every now and then."""
+        if monotonic() - self._saved > SAVE:
+            for member in members:
+                if member.alive:
+                    member.tell(self._progress)
+            self._save()
+            self._saved = monotonic()
+
+    def _rounds(self, member: Member) -> int:
+        pace = member.ready.pace if member.ready else 0.0
+        return rounds(member.configuration.settings, pace, alone=len(self._members) == 1)
 
     def _round(self, member: Member, number: int) -> None:
-        settings = member.configuration.settings
-        runs, seconds = None, None
+        """One round, in instalments where it lasts: should the process die, what it told before is not lost."""
+        settings, count = member.configuration.settings, self._rounds(member)
+        until: int | None = None
         if settings.runs is not None:
-            whole, rest = divmod(settings.runs, settings.rounds)
-            runs = whole + (number < rest)
-        if settings.duration is not None:
-            seconds = settings.duration / settings.rounds
-        member.round(runs=runs, seconds=seconds, progress=self._relay(member, f"round {number + 1}"))
-        self._done += _size(member) / settings.rounds
+            whole, rest = divmod(settings.runs, count)
+            until = member.begun + whole + (number < rest)
+        left = None if settings.duration is None else settings.duration / count
+        progress = self._relay(member, f"round {number + 1}" if count > 1 else "running")
+        # Queries that arrive by themselves, and clients that ask at once, cannot be stopped and go on as if nothing were.
+        instalments = settings.rate is None and settings.concurrency == 1
+        more = False
+        while member.alive and (until is None or member.begun < until):
+            began = monotonic()
+            seconds = min(left, SAVE) if left is not None and instalments else SAVE if instalments else left
+            before = member.begun
+            member.round(
+                runs=None if until is None else until - before, seconds=seconds, more=more, progress=progress
+            )
+            more = True
+            if left is not None:
+                left -= monotonic() - began
+            if not instalments or (left is not None and left <= 0) or member.begun == before:
+                break
+            self._keep([member])
+        self._done += _size(member) / count
 
     def _lacks_room(self, members: Sequence[Member]) -> bool:
         """Whether another model beside those that are open would likely be one too many."""
-        largest = max((m.resident or 0 for m in members if m.alive), default=0)
+        largest = max((m.ready.resident or 0 for m in members if m.alive and m.ready), default=0)
         available = hardware.memory_available()
         return bool(largest) and available is not None and available < SPARE * largest
 
@@ -122,7 +181,7 @@ class Conductor:
         """What a member tells, as a step of the whole."""
         label = member.configuration.label
         name = f"{label}: {phase}" if label else phase
-        size = _size(member) / member.configuration.settings.rounds
+        size = _size(member) / self._rounds(member)
         total = sum(map(_size, self._members))
         timed = any(m.configuration.settings.runs is None for m in self._members)
         unit = "seconds" if timed else "runs"

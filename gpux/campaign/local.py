@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpux.bench.report import Report
 from gpux.campaign import opening
-from gpux.campaign.member import Answers
+from gpux.campaign.member import Answers, Ready, Round
 from gpux.events import Progress
 
 if TYPE_CHECKING:
@@ -27,24 +27,25 @@ class Local:
         self._model: Model | None = None
         self._trial: Trial | None = None
 
-    def open(self, progress: Progress) -> int | None:
+    def open(self, progress: Progress) -> Ready:
         """Load the model, run it for the first time and warm it up."""
-        self._model, self._trial = opening.trial(self._job, progress)
+        self._model, self._trial = opening.trial(self._job, progress, shared=True)
         self._trial.begin()
-        return None
+        return Ready(None, self._trial.pace)
 
-    def round(self, *, runs: int | None, seconds: float | None, progress: Progress) -> bool:
-        """Steady runs; whether so many failed in a row that nothing more will come of it."""
+    def round(self, *, runs: int | None, seconds: float | None, more: bool, progress: Progress) -> Round:
+        """Steady runs, of a round of their own or more of the one before."""
         trial = self._opened()
-        trial.round(runs=runs, seconds=seconds)
-        return trial.broken
+        trial.round(runs=runs, seconds=seconds, more=more)
+        return Round(trial.begun, trial.broken)
 
-    def report(
-        self, *, answers: bool, interrupted: bool, progress: Progress
-    ) -> tuple[Report, Answers | None]:
-        """Everything so far, and the numbers of its answers to the first query where they are asked for."""
-        trial = self._opened()
-        return trial.report(interrupted=interrupted), trial.answers() if answers else None
+    def report(self, *, interrupted: bool, progress: Progress) -> Report:
+        """Everything so far."""
+        return self._opened().report(interrupted=interrupted)
+
+    def answers(self, progress: Progress) -> Answers:
+        """The numbers of the answers to the first query."""
+        return self._opened().answers()
 
     def hurry(self, progress: Progress) -> None:
         """Nothing is under way: Ctrl-C came in this process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from gpux.bench.report import Report
@@ -15,21 +16,44 @@ Answers = list[list[float] | None]
 """The numbers of each answer to the first query; ``None`` for one that holds none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A bench whose model is warm.
+
+    Attributes:
+        resident: Bytes that its process takes; ``None`` where it has none of its own, or the system does not say.
+        pace: Seconds of a run.
+    """
+
+    resident: int | None
+    pace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What became of some steady runs: how many began by now, and whether nothing more will come of it."""
+
+    begun: int
+    broken: bool
+
+
 class Bench(Protocol):
     """Where a configuration is measured: :class:`gpux.campaign.remote.Remote`, :class:`gpux.campaign.local.Local`."""
 
-    def open(self, progress: Progress) -> int | None:
-        """Load, run for the first time, warm up; bytes that its process takes then, where it has one of its own."""
+    def open(self, progress: Progress) -> Ready:
+        """Load, run for the first time, warm up."""
         ...
 
-    def round(self, *, runs: int | None, seconds: float | None, progress: Progress) -> bool:
-        """Steady runs; whether so many failed in a row that nothing more will come of it."""
+    def round(self, *, runs: int | None, seconds: float | None, more: bool, progress: Progress) -> Round:
+        """Steady runs, of a round of their own or more of the one before."""
         ...
 
-    def report(
-        self, *, answers: bool, interrupted: bool, progress: Progress
-    ) -> tuple[Report, Answers | None]:
-        """Everything so far, and its answers to the first query where they are asked for."""
+    def report(self, *, interrupted: bool, progress: Progress) -> Report:
+        """Everything so far."""
+        ...
+
+    def answers(self, progress: Progress) -> Answers:
+        """The numbers of the answers to the first query."""
         ...
 
     def hurry(self, progress: Progress) -> None:
@@ -50,7 +74,8 @@ class Member:
         error: Why not.
 
     Attributes:
-        resident: Bytes of its process when its model was warm; ``None`` before, and where it has none of its own.
+        ready: What is known of it once its model is warm.
+        begun: Steady runs that began so far, failed ones too.
         report: Its last report.
         answers: The numbers of its answers to the first query.
         error: Why it has no report, or why it stopped.
@@ -61,7 +86,8 @@ class Member:
         self, configuration: Configuration, bench: Bench | None, *, error: GpuxError | None = None
     ) -> None:
         self.configuration = configuration
-        self.resident: int | None = None
+        self.ready: Ready | None = None
+        self.begun = 0
         self.report: Report | None = None
         self.answers: Answers | None = None
         self.error = error
@@ -75,23 +101,27 @@ class Member:
         self.error = None
         with self._kept():
             self._open = True
-            self.resident = self._bench.open(progress)
+            self.ready = self._bench.open(progress)
             self.alive = True
 
-    def round(self, *, runs: int | None, seconds: float | None, progress: Progress) -> None:
-        """One round of steady runs."""
+    def round(self, *, runs: int | None, seconds: float | None, more: bool, progress: Progress) -> None:
+        """Steady runs, of a round of their own or more of the one before."""
         assert self._bench is not None  # noqa: S101
         with self._kept():
-            self.alive = not self._bench.round(runs=runs, seconds=seconds, progress=progress)
+            found = self._bench.round(runs=runs, seconds=seconds, more=more, progress=progress)
+            self.begun, self.alive = found.begun, not found.broken
 
-    def tell(self, progress: Progress, *, last: bool, interrupted: bool = False) -> None:
-        """Fetch the report so far; with the answers where it is the last and nothing went wrong."""
-        if self._bench is None or not self._open:
-            return
-        with self._kept():
-            answers = last and self.alive and not interrupted
-            found = self._bench.report(answers=answers, interrupted=interrupted, progress=progress)
-            self.report, self.answers = found
+    def tell(self, progress: Progress, *, interrupted: bool = False) -> None:
+        """Fetch the report so far."""
+        if self._bench is not None and self._open:
+            with self._kept():
+                self.report = self._bench.report(interrupted=interrupted, progress=progress)
+
+    def answer(self, progress: Progress) -> None:
+        """Fetch the answers, to compare them with others'; without them there is nothing to compare, and no harm done."""
+        if self._bench is not None and self.alive:
+            with contextlib.suppress(GpuxError):
+                self.answers = self._bench.answers(progress)
 
     def hurry(self, progress: Progress) -> None:
         """End what is under way after the runs under way."""
@@ -115,4 +145,13 @@ class Member:
             yield
         except GpuxError as error:
             self.error = error
+            self.close()
+        except Exception as error:  # noqa: BLE001 - in this process a model's own errors come as they are
+            cause = {"cause": "memory"} if isinstance(error, MemoryError) else {}
+            said = str(error).strip().splitlines()
+            self.error = WorkerFailed(
+                f"{type(error).__name__}: {said[0]}" if said else type(error).__name__,
+                hint="leave --isolate off out: a process of its own is cleared away",
+                **cause,
+            )
             self.close()

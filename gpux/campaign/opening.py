@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def trial(
-    job: Mapping[str, Any], progress: Progress, *, stop: threading.Event | None = None
+    job: Mapping[str, Any],
+    progress: Progress,
+    *,
+    stop: threading.Event | None = None,
+    shared: bool = False,
 ) -> tuple[Model, Trial]:
     """Load what a job names.
 
@@ -27,6 +31,7 @@ def trial(
             ``typed``, ``settings``.
         progress: Receives phases and runs.
         stop: Set to end a phase after the runs under way.
+        shared: Whether other models are measured in this process.
 
     Raises:
         GpuxError: The model cannot be loaded, or its task cannot take the inputs.
@@ -51,6 +56,7 @@ def trial(
         mode=job["mode"],
         before=before,
         peak=peak,
+        shared=shared,
         tick=tick,
         stop=stop,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpux.bench.report import Report
-from gpux.campaign.member import Answers
+from gpux.campaign.member import Answers, Ready, Round
 from gpux.events import Progress
 from gpux.worker.parent import Limits, Worker, limits
 
@@ -38,7 +38,7 @@ class Remote:
         self._worker: Worker | None = None
         self._busy = False
 
-    def open(self, progress: Progress) -> int | None:
+    def open(self, progress: Progress) -> Ready:
         """Start the process, load the model, run it for the first time and warm it up."""
         self._worker = Worker(
             "gpux.campaign.child",
@@ -46,22 +46,23 @@ class Remote:
             environment=self._place.environment,
             bounds=_bounds(self._job["settings"]["rate"]),
         )
-        resident: int | None = self._ask({"do": "open", **self._job}, progress)["resident"]
-        return resident
+        return Ready(**self._ask({"do": "open", **self._job}, progress))
 
-    def round(self, *, runs: int | None, seconds: float | None, progress: Progress) -> bool:
-        """Steady runs; whether so many failed in a row that nothing more will come of it."""
-        return bool(self._ask({"do": "round", "runs": runs, "seconds": seconds}, progress)["broken"])
+    def round(self, *, runs: int | None, seconds: float | None, more: bool, progress: Progress) -> Round:
+        """Steady runs, of a round of their own or more of the one before."""
+        return Round(**self._ask({"do": "round", "runs": runs, "seconds": seconds, "more": more}, progress))
 
-    def report(
-        self, *, answers: bool, interrupted: bool, progress: Progress
-    ) -> tuple[Report, Answers | None]:
-        """Everything so far, and the numbers of its answers to the first query where they are asked for."""
+    def report(self, *, interrupted: bool, progress: Progress) -> Report:
+        """Everything so far."""
         with tempfile.TemporaryDirectory(prefix="gpux-bench-") as folder:
             path = Path(folder) / "report.json"
-            job = {"do": "report", "path": str(path), "answers": answers, "interrupted": interrupted}
-            found = self._ask(job, progress)["answers"]
-            return Report.from_json(path.read_bytes()), found
+            self._ask({"do": "report", "path": str(path), "interrupted": interrupted}, progress)
+            return Report.from_json(path.read_bytes())
+
+    def answers(self, progress: Progress) -> Answers:
+        """The numbers of the answers to the first query."""
+        found: Answers = self._ask({"do": "answer"}, progress)["answers"]
+        return found
 
     def hurry(self, progress: Progress) -> None:
         """End the job under way after the runs under way, if there is one."""
