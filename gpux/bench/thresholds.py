@@ -100,20 +100,6 @@ def read_thresholds(path: Path | str) -> Thresholds:
     return Thresholds() if root is None else _thresholds(path, root)
 
 
-def default_text() -> str:
-    """The default thresholds as the YAML that :func:`read_thresholds` takes, with a comment per line."""
-    lines = [
-        f"{name}: {{good: {shown(name, limits.good)}, acceptable: {shown(name, limits.acceptable)}}}"
-        for name in MEASURES
-        for limits in (getattr(Thresholds(), name),)
-    ]
-    width = max(map(len, lines))
-    return "".join(
-        f"{line:<{width}}  # {measured}, {'at least' if more else 'at most'}\n"
-        for line, (_, more, measured) in zip(lines, MEASURES.values(), strict=True)
-    )
-
-
 def shown(name: str, value: float) -> str:
     """A value of a threshold as :func:`read_thresholds` takes it."""
     unit = MEASURES[name][0]
