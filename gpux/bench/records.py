@@ -13,6 +13,12 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
 
+WHOLE = 1 << 63
+"""Whole numbers lie below, and at or above its negative."""
+
+DEEPEST = 50
+"""Lists and objects in one another, where a field takes any value."""
+
 
 class Mismatch(Exception):
     """A value that is not what its field holds; the message names the field."""
@@ -66,6 +72,7 @@ def _check_columns(record: Any, where: str) -> None:
 def _value(hint: Any, raw: Any, where: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
+        _check_any(raw, where)
         return raw
     if origin in (Union, types.UnionType):
         wanted = next(argument for argument in arguments if argument is not type(None))
@@ -96,23 +103,41 @@ def _column(kind: type, raw: list[Any]) -> tuple[Any, ...] | None:
         return None
     try:
         found = tuple(map(kind, raw))
+        # A float may be larger; whether it was written as a whole number is then looked for.
+        plain = all(map(math.isfinite, found)) and (not found or -WHOLE <= min(found) <= max(found) < WHOLE)
     except OverflowError:
         return None
-    return found if all(map(math.isfinite, found)) else None
+    return found if plain else None
 
 
 def _number(raw: Any) -> float | None:
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return None
-    try:
-        return float(raw) if math.isfinite(raw) else None
-    except OverflowError:  # a whole number that no float holds
-        return None
+    if isinstance(raw, float):
+        return raw if math.isfinite(raw) else None
+    whole = _whole(raw)
+    return None if whole is None else float(whole)
+
+
+def _whole(raw: Any) -> int | None:
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) and -WHOLE <= raw < WHOLE else None
+
+
+def _check_any(raw: Any, where: str, depth: int = 0) -> None:
+    """A value of any kind: its numbers are finite and fit 64 bits too, and it is not nested without end."""
+    if depth > DEEPEST:
+        raise Mismatch(f"`{where}` is nested more than {DEEPEST} deep")
+    if isinstance(raw, dict):
+        for name, inner in raw.items():
+            _check_any(inner, _join(where, name), depth + 1)
+    elif isinstance(raw, list):
+        for index, inner in enumerate(raw):
+            _check_any(inner, f"{where}[{index}]", depth + 1)
+    elif isinstance(raw, int | float) and not isinstance(raw, bool) and _number(raw) is None:
+        raise Mismatch(f"`{where}` is {_short(raw)}, no finite number of 64 bits")
 
 
 _PLAIN: dict[Any, Callable[[Any], Any]] = {
     float: _number,
-    int: lambda raw: raw if isinstance(raw, int) and not isinstance(raw, bool) else None,
+    int: _whole,
     str: lambda raw: raw if isinstance(raw, str) else None,
     bool: lambda raw: raw if isinstance(raw, bool) else None,
 }
@@ -120,9 +145,12 @@ _PLAIN: dict[Any, Callable[[Any], Any]] = {
 
 def _name(hint: Any) -> str:
     origin = get_origin(hint)
-    return {float: "a finite number", int: "a whole number", str: "a text", bool: "true or false"}.get(
-        hint
-    ) or ("a list" if origin is tuple else "an object")
+    return {
+        float: "a finite number",
+        int: "a whole number of 64 bits",
+        str: "a text",
+        bool: "true or false",
+    }.get(hint) or ("a list" if origin is tuple else "an object")
 
 
 def _short(raw: Any) -> str:

@@ -4,14 +4,16 @@ import dataclasses
 import json
 import os
 import stat
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from bench_subject import Sleeper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpux.bench import benchmark
+from gpux.bench import benchmark, stats
 from gpux.bench.report import Report
 from gpux.bench.samples import Samples, Series
 from gpux.bench.suite import Reason, Row, Suite, read_report
@@ -40,7 +42,11 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 @given(
     st.lists(
-        st.tuples(FINITE, st.just(0.0) | st.floats(1e-12, 1e10), st.just(0.0) | st.floats(1e-12, 1e10)),
+        st.tuples(
+            st.floats(-1e10, 1e10),
+            st.just(0.0) | st.floats(1e-12, 1e10),
+            st.just(0.0) | st.floats(1e-12, 1e10),
+        ),
         max_size=20,
     )
 )
@@ -56,7 +62,13 @@ def test_every_finite_number_survives_to_the_last_bit(rows):
         {"infer": tuple(infer)},
         ((0.5,),) * count,
     )
-    figures = dataclasses.replace(base.summaries, steady=None, outliers=())
+    figures = dataclasses.replace(
+        base.summaries,
+        steady=stats.summarise(seconds),
+        stages={},
+        outliers=(),
+        items=float(count),
+    )
     changed = dataclasses.replace(base, samples=Samples({}, {}, series, series, series), summaries=figures)
     assert Report.from_json(changed.to_json()) == changed
 
@@ -83,7 +95,33 @@ def _set(raw, path, value):
         (("samples", "steady", "seconds", 3), "1", "samples.steady.seconds[3]"),
         (("samples", "steady", "seconds", 3), True, "samples.steady.seconds[3]"),
         (("samples", "steady", "seconds", 3), 10**400, "samples.steady.seconds"),
+        (("samples", "steady", "seconds", 3), 2**63, "samples.steady.seconds[3]"),
         (("samples", "steady", "query", 3), 1.5, "samples.steady.query"),
+        (("identity", "threads"), 10**400, "identity.threads"),
+        (("identity", "nodes", "CPUExecutionProvider"), 10**400, "identity.nodes.CPUExecutionProvider"),
+        (("settings", "seed"), 2**63, "settings.seed"),
+        (("settings", "parameters", "top_k"), [{"a": 10**400}], "settings.parameters.top_k[0].a"),
+        (("settings", "rounds"), 10_001, "settings.rounds"),
+        (("memory", "peak"), -1, "memory.peak"),
+        (("memory", "peak"), 2**61, "memory.peak"),
+        (("memory", "disk"), {"fp32": {"model": -5}}, "memory.disk.fp32.model"),
+        (("memory", "trace"), {"seconds": [1.0, 0.5], "bytes": [1, 1]}, "memory.trace.seconds"),
+        (("identity", "share"), 1.01, "identity.share"),
+        (("identity", "min_cosine"), -1.1, "identity.min_cosine"),
+        (("identity", "top1"), 2.0, "identity.top1"),
+        (("identity", "started"), "\ud800", "identity.started"),
+        (("identity", "versions"), {"\ud800": "1"}, "identity.versions"),
+        (("summaries", "shares", "infer"), 1.1, "summaries.shares.infer"),
+        (("summaries", "steady", "median"), 7.0, "summaries.steady.median"),
+        (("summaries", "steady", "p99"), 7.0, "summaries.steady.p99"),
+        (("summaries", "steady"), None, "summaries.steady"),
+        (("summaries", "stages", "infer", "mean"), 7.0, "summaries.stages.infer.mean"),
+        (("summaries", "intervals", "median"), [2.0, 1.0], "summaries.intervals.median"),
+        (("summaries", "items"), -1.0, "summaries.items"),
+        (("summaries", "throughput"), 1e16, "summaries.throughput"),
+        (("summaries", "span"), 1e-16, "summaries.span"),
+        (("energy", "joules"), -1.0, "energy.joules"),
+        (("conditions", "load"), -2.0, "conditions.load"),
         (("samples", "steady", "start"), [], "samples.steady"),
         (("samples", "steady", "seconds", 3), float("nan"), "NaN"),
         (("samples", "steady", "seconds"), [1.0], "samples.steady"),
@@ -199,6 +237,46 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         read_report(tmp_path / "other.json")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes among its files")
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
+        with pytest.raises(InvalidInput, match="no regular file"):
+            read_report(path)
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        read_report("a\0name")
+
+
+def test_a_file_of_more_than_a_gibibyte_is_refused(tmp_path):
+    with (tmp_path / "large.json").open("wb") as stream:
+        stream.truncate((1 << 30) + 1)
+    with pytest.raises(InvalidInput, match="1 GiB"):
+        read_report(tmp_path / "large.json")
+
+
+def test_a_name_that_is_no_text_is_written_as_its_escape(report, tmp_path):
+    named = dataclasses.replace(
+        report, identity=dataclasses.replace(report.identity, reference="file:/m/\udcff")
+    )
+    named.save(tmp_path / "bench.json")
+    assert read_report(tmp_path / "bench.json").identity.reference == "file:/m/\\udcff"
+
+
+def test_what_is_wrong_with_a_long_name_is_said_in_few_words(report):
+    raw = _raw(report)
+    raw["x" * 100_000 + "\ud800"] = 1
+    with pytest.raises(InvalidInput, match="is damaged") as caught:
+        Report.from_json(json.dumps(raw))
+    assert len(caught.value.message) < 400
+    caught.value.message.encode()
+
+
+def test_an_agreement_in_a_suite_is_a_cosine(report):
+    suite = Suite(2, False, {}, True, (Row("a", {}, report, None, 1.5),))
+    with pytest.raises(InvalidInput, match=r"rows\[0\]\.agreement"):
+        Suite.from_json(suite.to_json())
+
+
 def test_a_suite_makes_the_round_trip_and_is_told_from_a_report(report, tmp_path):
     rows = (
         Row("batch 1", {"batch": "1"}, report, None, None),
@@ -217,7 +295,7 @@ def test_a_suite_makes_the_round_trip_and_is_told_from_a_report(report, tmp_path
 def test_a_hundred_thousand_samples_are_written_and_read_back(report):
     many = tuple(0.001 + n * 1e-9 for n in range(100_000))
     series = Series(many, many, (0,) * 100_000, (0,) * 100_000, {"infer": many, "preprocess": many})
-    figures = dataclasses.replace(report.summaries, steady=None, outliers=())
+    figures = dataclasses.replace(report.summaries, steady=stats.summarise(many), stages={}, outliers=())
     samples = dataclasses.replace(report.samples, steady=series)
     large = dataclasses.replace(report, samples=samples, summaries=figures)
     assert Report.from_json(large.to_json()) == large
