@@ -86,6 +86,12 @@ class Course:
         change: The last one's median seconds per run / those of the one before; ``None`` for a single one.
         changed: What else changed between these two (``gpux 0.1.0 → 0.2.0``).
         sentence: Both in words.
+        since: The last one's median seconds per run / those of the newest earlier one whose facts differ from the last
+            one's: what a new version, driver or machine came to, however many results there have been since; ``None``
+            where there is no such one.
+        since_what: What tells these two apart.
+        since_when: When that one began: ISO 8601, UTC.
+        since_sentence: All three in words; ``""`` where that one is the one before, of which ``sentence`` tells.
     """
 
     label: str
@@ -94,6 +100,10 @@ class Course:
     change: Ratio | None
     changed: tuple[str, ...]
     sentence: str
+    since: Ratio | None = None
+    since_what: tuple[str, ...] = ()
+    since_when: str | None = None
+    since_sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,20 +255,37 @@ def _storable(text: str) -> str:
 
 
 def _course(entries: Sequence[Entry]) -> Course:
-    last = entries[-1]
-    configuration = last.configuration
-    change: Ratio | None = None
-    changed: tuple[str, ...] = ()
-    said = "the first result of this configuration"
-    if len(entries) > 1:
-        from gpux.bench import intervals
+    from gpux.bench import intervals
 
-        before = entries[-2]
-        change = intervals.ratio(before.seconds, last.seconds)
-        changed = difference.differences(before.facts, last.facts)
+    *earlier, last = entries
+    change = since = None
+    changed: tuple[str, ...] = ()
+    what: tuple[str, ...] = ()
+    said, told = "the first result of this configuration", ""
+    if earlier:
+        change = intervals.ratio(earlier[-1].seconds, last.seconds)
+        changed = difference.differences(earlier[-1].facts, last.facts)
         cause = f"since then: {', '.join(changed)}" if changed else "nothing known has changed since"
         said = f"{comparison.sentence(change)}; {cause}"
-    return Course(_label(configuration), configuration, tuple(entries), change, changed, said)
+    other = next((entry for entry in reversed(earlier) if entry.facts != last.facts), None)
+    if other is not None:
+        since = intervals.ratio(other.seconds, last.seconds)
+        what = difference.differences(other.facts, last.facts)
+        if other is not earlier[-1]:
+            began = other.started[:16].replace("T", " ")
+            told = f"against {began}, the last result before {', '.join(what)}: {comparison.sentence(since)}"
+    return Course(
+        label=_label(last.configuration),
+        configuration=last.configuration,
+        entries=tuple(entries),
+        change=change,
+        changed=changed,
+        sentence=said,
+        since=since,
+        since_what=what,
+        since_when=None if other is None else other.started,
+        since_sentence=told,
+    )
 
 
 def _label(configuration: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ import pytest
 from bench_reports import GPU, report, times
 
 from gpux.bench.history import History, thinned
+from gpux.bench.render import render_trend
 from gpux.errors import GpuxError, InvalidInput, StoreError, StoreUnwritable
 
 HERE = Path(__file__).parent
@@ -133,6 +134,40 @@ def test_the_change_is_between_the_last_two(history):
     assert course.change.verdict == "same"
     assert course.changed == ()
     assert "nothing known has changed" in course.sentence
+
+
+def test_the_change_since_the_last_version_is_told_however_many_results_came_since(history):
+    runtimes = ("1.30.0", "1.31.1", "1.32.0", "1.32.0", "1.32.0")
+    for number, (median, runtime) in enumerate(zip((0.05, 0.01, 0.02, 0.02, 0.02), runtimes, strict=True), 1):
+        history.add(
+            report(times(median, seed=number), started=day(number), versions={"onnxruntime": runtime})
+        )
+    (course,) = history.trend("org/tiny").courses
+    assert course.change.verdict == "same"
+    assert course.changed == ()
+    assert course.since.low < 2.0 < course.since.high
+    assert course.since_what == ("onnxruntime 1.31.1 → 1.32.0",)
+    assert course.since_when == day(2)
+    assert course.since_sentence.startswith(
+        "against 2026-01-02 00:00, the last result before onnxruntime 1.31.1 → 1.32.0: "
+    )
+    assert "× slower" in course.since_sentence
+    for form in ("table", "md"):
+        assert "last result before onnxruntime" in " ".join(
+            render_trend(history.trend("org/tiny"), form).split()
+        )
+
+
+def test_a_change_of_the_last_result_is_told_once_and_none_where_nothing_ever_changed(history):
+    history.add(report(times(seed=1), started=day(1)))
+    history.add(report(times(seed=2), started=day(2)))
+    (course,) = history.trend("org/tiny").courses
+    assert (course.since, course.since_what, course.since_when, course.since_sentence) == (None, (), None, "")
+    history.add(report(times(seed=3), started=day(3), versions={"gpux": "0.3.0"}))
+    (course,) = history.trend("org/tiny").courses
+    assert course.since == course.change
+    assert course.since_what == course.changed == ("gpux 0.2.0 → 0.3.0",)
+    assert (course.since_when, course.since_sentence) == (day(2), "")
 
 
 def test_other_batches_threads_and_inputs_have_courses_of_their_own_the_newest_first(history):

@@ -37,7 +37,8 @@ def table(trend: Trend, screen: Screen) -> str:
         text += ["", *screen.flow(course.label.split(" · "), joint=" · ", rest="  ")]
         text += _line(course, screen)
         text += _grid(course.entries[-SHOWN:], screen)
-        text += screen.wrap(course.sentence, first="  ", rest="    ")
+        for sentence in filter(None, (course.sentence, course.since_sentence)):
+            text += screen.wrap(sentence, first="  ", rest="    ")
     return ended(text)
 
 
@@ -57,7 +58,8 @@ def markdown(trend: Trend, screen: Screen) -> str:  # noqa: ARG001 - one signatu
     for course in trend.courses:
         rows = [(*_cells(entry), ", ".join(_remarks(entry))) for entry in course.entries]
         lines += ["", f"### {md.cell(course.label)}", "", *md.grid((*TITLES, "remarks"), rows, right=RIGHT)]
-        lines += ["", md.cell(course.sentence)]
+        for sentence in filter(None, (course.sentence, course.since_sentence)):
+            lines += ["", md.cell(sentence)]
     return ended(lines)
 
 
