@@ -21,17 +21,18 @@ def numbers(answer: Any) -> list[float] | None:
 
 
 def cosine(one: Sequence[Sequence[float] | None], other: Sequence[Sequence[float] | None]) -> float | None:
-    """The smallest cosine between answers to the same items; ``None`` where they cannot be compared.
+    """The smallest cosine between answers to the same items; ``None`` where neither holds numbers.
+
+    Answers of other lengths, no answer where the other has one, and numbers that are not finite agree in nothing: 0.
 
     Args:
         one: The numbers of each answer of one configuration.
         other: Those of another, in the same order.
     """
     if len(one) != len(other):
-        return None
-    found = [_cosine(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
-    known = [value for value in found if value is not None]
-    return min(known) if known and len(known) == len(one) else None
+        return 0.0
+    found = [_cosine(a or (), b or ()) for a, b in zip(one, other, strict=True) if a or b]
+    return min(found) if found else None
 
 
 def _collect(value: Any, found: list[float]) -> None:
@@ -50,11 +51,13 @@ def _collect(value: Any, found: list[float]) -> None:
             _collect(entry, found)
 
 
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float | None:
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
     if len(one) != len(other):
-        return None
+        return 0.0
     sizes = math.sqrt(math.fsum(a * a for a in one)), math.sqrt(math.fsum(b * b for b in other))
+    if sizes == (0.0, 0.0):
+        return 1.0
     if not all(math.isfinite(size) and size > 0 for size in sizes):
-        return 1.0 if sizes == (0.0, 0.0) else None
+        return 0.0
     product = math.fsum(a * b for a, b in zip(one, other, strict=True))
     return max(-1.0, min(1.0, product / sizes[0] / sizes[1]))

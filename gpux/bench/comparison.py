@@ -5,9 +5,11 @@ Reads reports only; whoever calls it decides what a difference is worth.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 from gpux.bench import difference
@@ -137,6 +139,8 @@ def per_item(report: Report, statistic: str = "median") -> Estimate | None:
     steady = report.summaries.steady
     if steady is None:
         return None
+    if _overlapping(report):
+        return _apart_per_item(report)
     value = steady.median if statistic == "median" else steady.mean
     low, high = report.summaries.intervals.get(statistic, (None, None))
     divisor = difference.at_once(report)
@@ -151,6 +155,8 @@ def ratio(
     """Seconds per item of one report / those of another; ``None`` where one has no steady run."""
     from gpux.bench import intervals
 
+    if _overlapping(baseline) or _overlapping(other):
+        return _by_throughput(baseline, other, confidence)
     kind: Literal["median", "mean"] = "mean" if statistic == "mean" else "median"
     found = intervals.ratio(
         difference.pace(baseline), difference.pace(other), statistic=kind, confidence=confidence
@@ -158,6 +164,37 @@ def ratio(
     if found is None:
         return None
     return intervals.by_turns(found, difference.turns(baseline), difference.turns(other), statistic=kind)
+
+
+def _overlapping(report: Report) -> bool:
+    """Whether clients asked at once, so that a run's seconds are not what an item costs."""
+    return report.settings.concurrency > 1 and report.settings.rate is None
+
+
+def _apart_per_item(report: Report) -> Estimate | None:
+    throughput = report.summaries.throughput
+    low, high = report.summaries.intervals.get("throughput", (None, None))
+    return (
+        Estimate(1 / throughput, 1 / high if high else None, 1 / low if low else None) if throughput else None
+    )
+
+
+def _by_throughput(baseline: Report, other: Report, confidence: float) -> Ratio | None:
+    """Of loads that overlap: the ratio of the time that an item took of all clients', from both throughputs' intervals."""
+    from gpux.bench.intervals import Ratio
+
+    one, two = baseline.summaries, other.summaries
+    if not one.throughput or not two.throughput:
+        return None
+    value = one.throughput / two.throughput
+    widths = [found.intervals.get("throughput") for found in (one, two)]
+    if not all(width and width[0] > 0 for width in widths):
+        return Ratio(value, None, None, confidence, "same")
+    normal = NormalDist()
+    deviations = [math.log(width[1] / width[0]) / 2 / normal.inv_cdf(0.975) for width in widths if width]
+    reach = normal.inv_cdf((1 + confidence) / 2) * math.hypot(*deviations)
+    low, high = value * math.exp(-reach), value * math.exp(reach)
+    return Ratio(value, low, high, confidence, "slower" if low > 1 else "faster" if high < 1 else "same")
 
 
 def sentence(found: Ratio | None) -> str:

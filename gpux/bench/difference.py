@@ -86,9 +86,8 @@ def differences(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, 
 def pace(report: Report) -> list[float]:
     """Seconds per item of every steady run, in their order.
 
-    Of N clients that each wait for their answer, each run of R seconds stands for R / N (Little, "A Proof for the Queuing
-    Formula L = λW", Operations Research 9, 1961). Queries that arrive by themselves count whole: their latency is asked
-    for, since their rate is given.
+    Queries that arrive by themselves count as long as their answer took: their rate is given. What an item costs of
+    clients that ask at once is not in the seconds of a run; it is the throughput that tells.
     """
     divisor = at_once(report)
     return [seconds / divisor for seconds in report.samples.steady.seconds]
@@ -104,13 +103,11 @@ def turns(report: Report) -> list[list[float]]:
 
 
 def at_once(report: Report) -> float:
-    """How many items one second of one run stands for, per second: those of a run, times the clients that waited at once."""
-    settings, runs = report.settings, len(report.samples.steady)
-    clients = settings.concurrency if settings.rate is None else 1
-    each = (
+    """How many items a run answers."""
+    runs = len(report.samples.steady)
+    return (
         report.summaries.items / runs if runs and report.summaries.items else report.identity.workload.batch
     )
-    return each * max(1, min(clients, runs))
 
 
 def percent(part: float) -> str:

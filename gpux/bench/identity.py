@@ -44,6 +44,7 @@ class Identity:
         variant: The precision of its weights.
         quality: Its certificate's class; ``reference`` for the source model itself.
         against: What it was proven against.
+        proven_on: The provider that ran its proof.
         min_cosine: Its certificate's smallest cosine.
         top1: Its certificate's smallest top-1 agreement, from 0 to 1; ``None`` where no output is a class.
         provider: The provider that really ran.
@@ -67,6 +68,7 @@ class Identity:
     variant: str
     quality: str
     against: str
+    proven_on: str
     min_cosine: float
     top1: float | None
     provider: str
@@ -96,6 +98,7 @@ def identify(model: Subject, workload: Workload, *, mode: str = "onnx") -> Ident
         variant=plan.variant,
         quality="reference" if source else certificate.quality,
         against="itself" if source else certificate.reference,
+        proven_on=placement.provider if source else certificate.provider,
         min_cosine=1.0 if source else certificate.min_cosine,
         top1=None if source else _top1(certificate),
         provider=placement.provider,

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from gpux.bench.intervals import Ratio
     from gpux.bench.report import Report
 
+AGREES, SLACK = 0.99, 0.01
+"""Cosine that answers have to reach, and how far below its own proof a lossy variant's may lie."""
+
+DISAGREES = "disagrees"
+"""What stands in the place of a proof's class where the answers say otherwise."""
+
 PROVEN = ("exact", "near", "reference")
 BATCH = "batch"
 MEAN = "mean"
@@ -157,7 +163,14 @@ def _best_proven(rows: Sequence[Row]) -> Row | None:
 
 
 def _sound(rows: Sequence[Row]) -> Sequence[Row]:
-    return [row for row in rows if row.reason is None and not _report(row).samples.failures] or rows
+    whole = [row for row in rows if row.reason is None and not _report(row).samples.failures]
+    return [row for row in whole if not _disagrees(row)] or whole or rows
+
+
+def _disagrees(row: Row) -> bool:
+    """Whether its answers are further from the reference's than its own proof allows."""
+    allowed = min(AGREES, _report(row).identity.min_cosine - SLACK)
+    return row.agreement is not None and row.agreement < allowed
 
 
 def _report(row: Row) -> Report:
@@ -192,9 +205,9 @@ def _standing(row: Row, best: Row | None) -> Standing:
         item=comparison.per_item(report),
         throughput=_estimate(summaries.throughput, summaries.intervals.get("throughput")),
         relative=relative,
-        best=best is row,
-        as_fast=best is row or _same(relative),
-        quality=identity.quality,
+        best=best is row and not _disagrees(row),
+        as_fast=best is row or (_same(relative) and not _disagrees(row)),
+        quality=DISAGREES if _disagrees(row) else identity.quality,
         min_cosine=identity.min_cosine,
         top1=identity.top1,
         agreement=row.agreement,
@@ -222,8 +235,8 @@ def _batches(suite: Suite) -> Iterator[BestBatch]:
 
     By means, not medians: what is answered in all is what counts, slow runs included.
     """
-    if BATCH not in suite.axes:
-        return
+    if BATCH not in suite.axes or any(report.settings.rate is not None for report in suite.reports):
+        return  # where queries arrive by themselves, it is they who decide how many are answered
     groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in (row for rows in _groups(suite.rows) for row in rows):
         others = tuple((name, value) for name, value in row.axes.items() if name != BATCH)
@@ -275,6 +288,9 @@ def _sentences(suite: Suite, rows: Sequence[Row], *, alone: bool) -> Iterator[st
             rest = {name: value for name, value in best.axes.items() if name != axis}
             place = f" at {_named(rest)}" if rest else ""
             yield f"{_value(axis, best)} {_faster(best, row, _value(axis, row))}{place}"
+    for row in rows:
+        if _disagrees(row):
+            yield f"`{row.label}` gives other answers (cosine {row.agreement:.4f}): whatever its speed, it is not the best"
     if _report(best).identity.quality in PROVEN:
         return
     identity, proven = _report(best).identity, _best_proven(rows)

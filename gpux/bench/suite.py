@@ -28,8 +28,9 @@ class Row:
         axes: Axis (``provider``, ``variant``, ``mode``, ``batch``, ``sequence``, ``threads``, ``concurrency``) → value.
         report: Its figures; ``None`` where it could not be measured.
         reason: Why it could not, or why it stopped; ``None`` where all went well.
-        agreement: Smallest cosine between its answers and those of the first row that has any, on the same inputs;
-            ``None`` for that row itself, and where the inputs or the answers cannot be compared.
+        agreement: Smallest cosine between its answers and the reference's, on the first of the same inputs; the reference
+            is the source model, else the first row that ran on the provider of its proof, else the first. ``None`` for
+            the reference itself, and where the inputs differ.
     """
 
     label: str

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from gpux.bench.subject import Subject
 
 
+COMPARED = 32
+"""Items whose answers are compared between configurations; those of one query where that has more."""
+
+
 class Trial:
     """A loaded model that is measured in rounds.
 
@@ -60,7 +64,7 @@ class Trial:
         queries = prepare(model.pipeline, inputs, settings, parameters)
         self._model = model
         self._parameters = parameters
-        self._first_call = queries.calls[0]
+        self._asked = queries.calls[: max(1, COMPARED // queries.record.batch)]
         self._settings = replace(settings, batch=queries.record.batch)
         self._identity = identify(model, queries.record, mode=mode)
         call, queries = calls.prepare(model, queries, settings, parameters)
@@ -127,13 +131,16 @@ class Trial:
         return self._measurement.broken
 
     def answers(self) -> list[list[float] | None]:
-        """The numbers of the answers to the first query, item by item; asked for once, outside all figures.
+        """The numbers of the answers to the first items, one by one; asked for once, outside all figures.
 
         Raises:
             Exception: What the model raised.
         """
-        found = self._model.timed(self._first_call, **self._parameters)[0]
-        return [agreement.numbers(answer) for answer in (found if isinstance(found, list) else [found])]
+        found: list[Any] = []
+        for call in self._asked:
+            answer = self._model.timed(call, **self._parameters)[0]
+            found += answer if isinstance(call, list) else [answer]
+        return [agreement.numbers(answer) for answer in found]
 
     def report(self, *, interrupted: bool = False) -> Report:
         """Everything so far."""
@@ -155,6 +162,7 @@ class Trial:
                 samples,
                 found,
                 settings=settings,
+                identity=self._identity,
                 conditions_found=conditions,
                 settled=self._measurement.settled,
                 interrupted=interrupted,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gpux.bench import conditions
 from gpux.bench.conditions import Conditions
+from gpux.bench.identity import Identity
 from gpux.bench.samples import Samples, Series
 from gpux.bench.settings import Settings
 from gpux.bench.summary import Summaries, alike, middle
@@ -35,6 +36,7 @@ def judge(
     summaries: Summaries,
     *,
     settings: Settings,
+    identity: Identity | None = None,
     conditions_found: Conditions | None = None,
     settled: bool | None = None,
     interrupted: bool = False,
@@ -44,6 +46,14 @@ def judge(
     if summaries.steady is not None:
         found += _figures(samples, summaries)
         found += _series(samples.steady, settled=settled)
+    if identity is not None and identity.provider != identity.proven_on:
+        found.append(
+            Caution(
+                "unproven",
+                f"the proof was made on {identity.proven_on}, and {identity.provider} may answer otherwise",
+                f"compare the answers: --compare provider={identity.proven_on},{identity.provider}",
+            )
+        )
     if settings.rate is not None:
         found += _overload(samples)
     if conditions_found is not None:

@@ -17,7 +17,7 @@ def suite(
     members: Sequence[Member], axes: Mapping[str, tuple[str | int, ...]], conductor: Conductor
 ) -> Suite:
     """The suite of what there is so far, one row per configuration."""
-    first = next((member for member in members if member.report and member.answers), None)
+    first = _reference([member for member in members if member.report and member.answers])
     return Suite(
         schema=documents.SCHEMA,
         interrupted=conductor.interrupted,
@@ -25,6 +25,17 @@ def suite(
         interleaved=conductor.interleaved,
         rows=tuple(_row(member, first) for member in members),
     )
+
+
+def _reference(members: Sequence[Member]) -> Member | None:
+    """Whose answers the others are held to: the source model's, else the first that ran where its proof did."""
+
+    def trust(member: Member) -> int:
+        assert member.report is not None  # noqa: S101 - the caller looked
+        who = member.report.identity
+        return 0 if who.mode == "torch" else 1 if who.provider == who.proven_on else 2
+
+    return min(members, key=trust, default=None)
 
 
 def _row(member: Member, first: Member | None) -> Row:
@@ -42,7 +53,7 @@ def _row(member: Member, first: Member | None) -> Row:
 
 
 def _agreement(member: Member, first: Member | None) -> float | None:
-    """Against the first member with answers, where both were asked for the same."""
+    """Against the reference, where both were asked for the same."""
     if first is None or member is first or not member.answers or not first.answers:
         return None
     if member.report is None or first.report is None:

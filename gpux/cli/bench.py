@@ -131,7 +131,8 @@ def compare_command(
     if output is not None:
         outputs.check(output, forms=(".json", ".csv", ".md", ".html"))
     allowed = None if limit is None else comparison.fraction(limit)
-    pairs = _pairs(files)
+    results = [gpux.read_report(file) for file in files]
+    pairs = _pairs(results, files)
     found = [
         gpux.compare(reports, names=names, statistic=statistic, anyway=anyway) for reports, names in pairs
     ]
@@ -197,13 +198,12 @@ def history_command(printer: Printer, model: str, *, form: str) -> None:
     printer.text(render.render_trend(trend, chosen, **measuring.screen()).rstrip("\n"))
 
 
-def _pairs(files: tuple[Path, ...]) -> list[tuple[list[Report], list[str]]]:
+def _pairs(results: list[Report | Suite], files: tuple[Path, ...]) -> list[tuple[list[Report], list[str]]]:
     """What is compared with what: reports with the first, or of suites the rows of the same label."""
-    documents = [gpux.read_report(file) for file in files]
-    suites = [document for document in documents if not hasattr(document, "samples")]
+    suites = [result for result in results if not hasattr(result, "samples")]
     if not suites:
-        return [([*documents], [file.name for file in files])]  # type: ignore[list-item]
-    if len(suites) < len(documents):
+        return [([*results], [file.name for file in files])]  # type: ignore[list-item]
+    if len(suites) < len(results):
         raise InvalidInput(
             "one of these files holds one configuration, another several",
             hint="compare files of one kind; gpux bench show prints what a file holds",

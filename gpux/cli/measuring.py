@@ -187,7 +187,7 @@ def measure(
             typed=True,
             isolation=asked["isolate"],
             progress=watch,
-            save=_saving(output) if axes else None,
+            save=_saving(printer, output) if axes else None,
             runs=asked["runs"],
             warmup=asked["warmup"],
             duration=asked["duration"],
@@ -205,9 +205,14 @@ def measure(
     document = suite if axes else _only(suite.rows[0])
     if not asked["no_history"]:
         _remember(printer, suite)
-    show(printer, document, asked["form"], output)
-    if thresholds is not None:
-        _assess(printer, suite, thresholds)
+    try:
+        show(printer, document, asked["form"], output)
+    finally:
+        if thresholds is not None:
+            _assess(printer, suite, thresholds)
+    for row in suite.rows:
+        if row.reason is not None and row.report is not None:
+            printer.say(f"note: {row.label or 'it'} stopped early: {row.reason.message}")
     if suite.interrupted:
         return 130
     failed = any(row.reason or row.report is None or row.report.samples.failures for row in suite.rows)
@@ -222,13 +227,16 @@ def show(printer: Printer, document: Report | Suite, form: str, output: Path | N
     """
     from gpux.bench import render
 
-    if output is not None:
-        write(output, document)
-        printer.say(f"the report is in {output}")
     if form == "html" and not printer.json and sys.stdout.isatty():
         raise UsageError("a page of HTML is nothing for a terminal", hint="write --output report.html")
     chosen = "json" if printer.json else form
-    printer.text(render.render(document, chosen, **screen()).rstrip("\n"))
+    try:
+        # Printed first: figures that took an hour do not hang on a disk with room.
+        printer.text(render.render(document, chosen, **screen()).rstrip("\n"))
+    finally:
+        if output is not None:
+            write(output, document)
+            printer.say(f"the report is in {output}")
 
 
 def write(output: Path, document: Report | Suite) -> None:
@@ -274,11 +282,24 @@ def _check(output: Path | None, asked: dict[str, Any]) -> Any:
     return gpux.Thresholds() if asked["assess"] else None
 
 
-def _saving(output: Path | None) -> Callable[[Suite], None] | None:
-    """Write what there is whenever a configuration is finished, where the form can be read back."""
+def _saving(printer: Printer, output: Path | None) -> Callable[[Suite], None] | None:
+    """Write what there is whenever a configuration is finished, where the form can be read back.
+
+    That it cannot be written is said once: the measurement goes on, and the last writing of all will fail aloud.
+    """
     if output is None or output.suffix != ".json":
         return None
-    return lambda suite: suite.save(output)
+    told: list[str] = []
+
+    def save(suite: Suite) -> None:
+        try:
+            suite.save(output)
+        except GpuxError as error:
+            if not told:
+                printer.say(f"note: {error.message}")
+            told.append(error.message)
+
+    return save
 
 
 def _only(row: Row) -> Report:

@@ -17,7 +17,8 @@ from command_line import NAME, environment, run
 
 import gpux
 from gpux.bench.report import Report
-from gpux.bench.suite import Suite
+from gpux.bench.samples import Failure
+from gpux.bench.suite import Reason, Suite
 
 QUICK = ("--runs", "4", "--warmup", "1", "--no-history")
 
@@ -285,6 +286,37 @@ def test_suites_are_compared_label_by_label(gpux_command, saved):
     assert len(gpux_command(*words, "--json").record) == 2
     assert len(list(csv.DictReader(io.StringIO(gpux_command(*words, "--format", "csv").out)))) == 4
     assert "hold 2 configurations" in gpux_command(*words, "--format", "html").refused(2)[0]
+
+
+def test_a_gate_does_not_pass_what_has_no_figures_or_failed(gpux_command, saved, tmp_path):
+    suite = gpux.read_report(saved / "many.json")
+    broken = dataclasses.replace(suite.rows[1], report=None, reason=Reason("WorkerFailed", "it died"))
+    dataclasses.replace(suite, rows=(suite.rows[0], broken)).save(tmp_path / "broken.json")
+    words = ["bench", "compare", saved / "many.json", tmp_path / "broken.json"]
+    done = gpux_command(*words, "--fail-if-slower", "50%")
+    assert done.code == 1
+    assert "no figures of batch 4" in done.err
+    assert gpux_command(*words).code == 0
+    report = gpux.read_report(saved / "one.json")
+    failure = Failure("steady", 1.0, 0.1, 0, "RunFailed", "it failed")
+    samples = dataclasses.replace(report.samples, failures=(failure,) * 9)
+    dataclasses.replace(report, samples=samples).save(tmp_path / "failed.json")
+    done = gpux_command(
+        "bench", "compare", saved / "one.json", tmp_path / "failed.json", "--fail-if-slower", "50%"
+    )
+    assert done.code == 1
+    assert "9 runs failed" in done.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+@pytest.mark.parametrize("axes", [[], ["--sweep", "batch=1,2"]], ids=["one", "sweep"])
+def test_figures_are_printed_even_where_the_file_cannot_be_written(gpux_command, tmp_path, axes):
+    (tmp_path / "full.json").symlink_to("/dev/full")
+    words = ["bench", "run", NAME, "a", "--provider", "null", "--runs", "5", "--warmup", "0", "--no-history"]
+    done = gpux_command(*words, *axes, "--output", tmp_path / "full.json")
+    assert done.code == 1
+    assert "sentences/s" in done.out
+    assert "cannot be written" in done.err
 
 
 def test_other_work_is_refused_or_labelled(gpux_command, saved, tmp_path):

@@ -17,6 +17,8 @@ import pytest
 import small
 
 import gpux
+from gpux.bench.settings import settle
+from gpux.campaign import conductor
 
 TEXTS = ["w2 w3 w4", "w5 w6", "w7 w8 w9 w10", "w11", "w12 w13", "w14 w15 w16", "w17", "w18 w19"]
 
@@ -55,7 +57,11 @@ def test_configurations_take_turns_on_the_same_inputs(stored, faulty):
     }
     assert suite.rows[0].agreement is None
     assert suite.rows[1].agreement == pytest.approx(1)
-    assert suite.rows[2].agreement is None  # zeros agree with nothing
+    assert suite.rows[2].agreement == 0.0  # zeros agree with nothing
+    ranking = gpux.rank(suite)
+    assert not any(standing.best for standing in ranking.standings if standing.label.startswith("null"))
+    assert {standing.quality for standing in ranking.standings[2:]} == {"disagrees"}
+    assert any("gives other answers" in sentence for sentence in ranking.sentences)
     assert saved[-1] == suite
     assert [sum(row.report is not None for row in told.rows) for told in saved] == [1, 2, 3, 4]
 
@@ -182,6 +188,90 @@ def test_inputs_that_json_cannot_hold_are_refused(stored):
     with pytest.raises(gpux.errors.InvalidInput) as caught:
         gpux.sweep(stored, [], [object()])
     assert caught.value.hint
+
+
+def test_a_model_that_fails_after_its_figures_are_in_keeps_them(stored, faulty):
+    faulty.setenv("FAULTY", "fail")
+    faulty.setenv("FAULTY_AFTER", "22")  # the first run, one of warm-up, and twenty steady ones
+    (row,) = sweep(stored).rows
+    assert row.reason is None
+    assert len(row.report.samples.steady) == 20
+    faulty.setenv(
+        "FAULTY_AFTER", str(1 + 1 + 20 + 3 * 2)
+    )  # with two runs at the beginning of every later round
+    first, _ = sweep(stored, "provider=faulty,null", provider=None).rows
+    assert first.reason is None
+    assert len(first.report.samples.steady) == 20
+
+
+def test_a_process_that_dies_late_leaves_what_it_told_before(stored, faulty):
+    faulty.setenv("FAULTY", "killed")
+    faulty.setenv("FAULTY_SECONDS", "0.1")
+    faulty.setenv("FAULTY_AFTER", "115")
+    (row,) = sweep(stored, runs=200, warmup=0).rows
+    assert "killed" in row.reason.message
+    assert 80 < len(row.report.samples.steady) < 115
+
+
+def test_a_model_that_starves_in_this_process_is_a_row_too(stored, faulty, tmp_path):
+    code = (
+        "import json, sys, gpux; suite = gpux.sweep(gpux.Store().get(sys.argv[1]), ['batch=1,8,2'], json.loads(sys.argv[2]),"
+        "runs=5, warmup=0, provider='faulty', isolation='off'); suite.save(sys.argv[3])"
+    )
+    path = tmp_path / "suite.json"
+    done = subprocess.run(
+        [sys.executable, "-c", code, stored.reference, json.dumps(TEXTS), str(path)],
+        env={**os.environ, "FAULTY": "starve", "FAULTY_ROWS": "8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    good, bad, other = gpux.read_report(path).rows
+    assert good.report is not None
+    assert other.report is not None
+    assert "MemoryError" in bad.reason.message
+    assert good.report.memory.peak is None
+    assert "share" in good.report.memory.how
+
+
+@pytest.mark.parametrize(
+    ("asked", "pace", "expected"),
+    [
+        ({"runs": 100}, 0.01, 10),
+        ({"runs": 20}, 0.01, 4),
+        ({"runs": 3}, 0.01, 1),
+        ({"runs": 100, "concurrency": 4}, 0.01, 5),
+        ({"runs": 100, "concurrency": 32}, 0.01, 1),
+        ({"runs": 100, "rate": 5.0}, 0.01, 1),
+        ({"duration": 1.0}, 0.5, 1),
+        ({"duration": 60.0}, 0.01, 10),
+        ({"duration": 3.0}, 0.1, 6),
+    ],
+)
+def test_rounds_leave_every_client_some_runs_and_a_queue_whole(asked, pace, expected):
+    assert conductor.rounds(settle(**asked), pace, alone=False) == expected
+    assert conductor.rounds(settle(**asked), pace, alone=True) == 1
+
+
+def test_offline_stays_offline_whatever_is_varied(stored):
+    suite = gpux.sweep(stored, ["threads=1,2"], TEXTS, runs=3, warmup=0, provider="null", scenario="offline")
+    assert {row.report.settings.scenario for row in suite.rows} == {"offline"}
+    suite = gpux.sweep(stored, ["sequence=4,8"], runs=3, warmup=0, provider="null", scenario="offline")
+    assert {(row.report.settings.scenario, row.report.identity.workload.batch > 1) for row in suite.rows} == {
+        ("offline", True)
+    }
+    with pytest.raises(gpux.errors.InvalidSetting):
+        gpux.sweep(stored, ["batch=1,2"], TEXTS, provider="null", scenario="offline")
+
+
+def test_clients_are_compared_by_what_is_answered_in_all(stored, faulty):
+    faulty.setenv("FAULTY_SECONDS", "0.005")
+    suite = sweep(stored, "concurrency=1,8", runs=160)
+    one, eight = (row.report.summaries.throughput for row in suite.rows)
+    ratio = gpux.compare(suite.reports, names=["one", "eight"]).rows[0].ratio
+    assert ratio.value == pytest.approx(one / eight)
+    assert ratio.verdict == "faster"
 
 
 SCRIPT = """

@@ -23,7 +23,7 @@ def test_clients_ask_at_once_and_throughput_is_by_the_clock():
     assert low <= together.summaries.throughput <= high
     steady = together.samples.steady
     ends = [start + took for start, took in zip(steady.start, steady.seconds, strict=True)]
-    span = max(ends) - min(steady.start)
+    span = max(ends) - together.samples.began[0]
     assert together.summaries.throughput == pytest.approx(40 / span)
     assert sorted(steady.start) == list(steady.start)
     assert sorted(steady.query) == sorted(i % 1 for i in range(40))
@@ -57,14 +57,49 @@ def test_a_slow_answer_makes_those_behind_it_wait_and_the_wait_is_counted():
 def test_too_high_a_rate_is_told():
     report = benchmark(Sleeper(0.01), "x", runs=60, warmup=0, rate=1000.0)
     assert "overloaded" in {caution.name for caution in report.cautions}
-    calm = benchmark(Sleeper(0.0), "x", runs=60, warmup=0, rate=200.0)
-    assert "overloaded" not in {caution.name for caution in calm.cautions}
+    several = benchmark(Sleeper(0.02), ["a", "b"], runs=60, warmup=0, rate=100.0, batch_size=2)
+    assert "overloaded" in {caution.name for caution in several.cautions}
 
 
-def test_a_duration_ends_the_arrivals():
+def test_an_idle_server_is_not_called_overloaded_however_few_its_queries_are():
+    for seed in range(6):
+        report = benchmark(Sleeper(0.0), "x", runs=20, warmup=0, rate=400.0, seed=seed)
+        assert "overloaded" not in {caution.name for caution in report.cautions}
+
+
+def test_a_server_answers_no_more_than_arrives():
+    report = benchmark(Sleeper(0.0), "x", runs=20, warmup=0, rate=200.0, seed=2)
+    expected = random.Random(2)
+    arrived = sum(expected.expovariate(200.0) for _ in range(20))
+    assert report.summaries.throughput <= 20 / arrived * 1.001
+
+
+def test_a_duration_ends_the_arrivals_and_what_still_waits_is_left_and_told():
     report = benchmark(Sleeper(0.0), "x", duration=0.3, warmup=0, rate=100.0)
     assert 10 <= len(report.samples.steady) <= 60
     assert report.samples.steady.start[-1] - report.samples.steady.start[0] <= 0.35
+    assert report.samples.unanswered == 0
+    begin = time.perf_counter()
+    flooded = benchmark(Sleeper(0.01), "x", duration=0.5, warmup=0, rate=5000.0)
+    assert time.perf_counter() - begin < 3
+    assert flooded.samples.unanswered > 1000
+    caution = next(caution for caution in flooded.cautions if caution.name == "overloaded")
+    assert str(flooded.samples.unanswered) in caution.message
+
+
+def test_a_rate_too_low_for_the_duration_ends_without_a_run():
+    begin = time.perf_counter()
+    report = benchmark(Sleeper(0.0), "x", duration=0.2, warmup=0, rate=1e-6)
+    assert time.perf_counter() - begin < 2
+    assert len(report.samples.steady) == 0
+    assert report.summaries.steady is None
+
+
+def test_clients_are_warmed_up_as_they_are_measured():
+    report = benchmark(Sleeper(0.01), "x", runs=8, warmup=8, concurrency=4)
+    warm = report.samples.warmup
+    ends = [start + took for start, took in zip(warm.start, warm.seconds, strict=True)]
+    assert max(ends) - min(warm.start) < 0.06  # eight one after another take 0.08
 
 
 def test_an_end_holds_for_all_threads_together():

@@ -2,13 +2,16 @@
 
 import gc
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from bench_subject import Sleeper, Words
 
 from gpux.bench import benchmark, measure, summary, warnings, workload
+from gpux.bench.samples import Samples, Series
 from gpux.bench.settings import settle
+from gpux.bench.trial import Trial
 from gpux.errors import InvalidInput, InvalidSetting, RunFailed
 
 
@@ -300,21 +303,75 @@ def test_costs_follow_from_the_price_and_the_throughput():
     assert benchmark(Sleeper(0.0), "x", runs=1, warmup=0).summaries.cost_per_million is None
 
 
-class ByLength(Sleeper):
-    """Takes a millisecond a word."""
+def by_length(runs, queries, noise=0.02):
+    """Runs of queries that take a millisecond, two, three … each, on a machine that is quiet."""
+    random = np.random.default_rng(4)
+    query = tuple(number % queries for number in range(runs))
+    seconds = tuple(0.001 * (1 + q) * random.lognormal(0, noise) for q in query)
+    start = tuple(np.concatenate([[0.0], np.cumsum(seconds)[:-1]]).tolist())
+    return Series(start, seconds, query, (0,) * runs)
 
-    def timed(self, inputs, **parameters):
-        self.seconds = [0.001 * len(inputs.split())]
-        return super().timed(inputs, **parameters)
+
+def judged(series, queries, **asked):
+    found_settings = settle(runs=len(series), **asked)
+    samples = Samples({}, {}, Series((), (), (), ()), Series((), (), (), ()), series)
+    record = workload.prepare(Words(), [f"w{n}" for n in range(queries)], found_settings, {}).record
+    found = summary.summarise(samples, workload=record, settings=found_settings)
+    return found, {caution.name for caution in warnings.judge(samples, found, settings=found_settings)}
 
 
 def test_inputs_of_different_lengths_are_not_taken_for_a_restless_machine():
-    texts = ["one", "one two three four", "one two three four five six seven eight"]
-    report = benchmark(ByLength(0.0), texts, runs=60, warmup=0)
-    assert report.summaries.steady.variation > 0.4
-    assert report.summaries.spread < 0.2
-    assert not {"spread", "bimodal", "spikes", "drift"} & {caution.name for caution in report.cautions}
-    few = benchmark(ByLength(0.0), texts, runs=6, warmup=0)
-    caution = next(caution for caution in few.cautions if caution.name == "spread")
+    found, named = judged(by_length(120, 3), 3)
+    assert found.steady.variation > 0.3
+    assert found.spread < 0.03
+    assert not {"spread", "bimodal", "spikes", "drift"} & named
+
+
+def test_inputs_with_few_runs_each_tell_nothing_of_the_machine():
+    lengths = by_length(100, 100)  # ever longer inputs: no drift, no outliers
+    found, named = judged(lengths, 100)
+    assert found.outliers == ()
+    assert named == {"spread"}
+    caution = next(
+        c
+        for c in warnings.judge(
+            Samples({}, {}, Series((), (), (), ()), Series((), (), (), ()), lengths),
+            found,
+            settings=settle(runs=100),
+        )
+        if c.name == "spread"
+    )
     assert "inputs" in caution.message
-    assert "15" in caution.hint
+    assert "500" in caution.hint
+
+
+def test_an_automatic_warmup_is_not_misled_by_inputs_of_different_lengths():
+    class Longer(Sleeper):
+        def timed(self, inputs, **parameters):
+            self.seconds = [0.0005 * len(inputs.split())]
+            return super().timed(inputs, **parameters)
+
+    texts = [" ".join(["w"] * n) for n in range(1, 41)]
+    report = benchmark(Longer(0.0), texts, warmup="auto", runs=5)
+    assert set(report.samples.warmup.query) == {0}
+    assert "never-steady" not in {caution.name for caution in report.cautions}
+
+
+def test_a_failed_run_does_not_ask_its_query_again_in_the_next_round():
+    trial = Trial(Failing(2), ["a", "b", "c"], settle(runs=6, warmup=0), parameters={})
+    trial.begin()
+    trial.round(runs=3, seconds=None)
+    trial.round(runs=3, seconds=None)
+    report = trial.report()
+    trial.close()
+    assert report.samples.steady.query == (0, 2, 0, 1, 2)
+    assert report.samples.failures[0].query == 1
+
+
+def test_a_provider_that_the_proof_did_not_run_on_is_named():
+    model = Sleeper(0.0)
+    model.placement = replace(model.placement, provider="other")
+    report = benchmark(model, "x", runs=1, warmup=0)
+    caution = next(caution for caution in report.cautions if caution.name == "unproven")
+    assert "cpu" in caution.message
+    assert "--compare provider=cpu,other" in caution.hint
