@@ -142,14 +142,40 @@ def compare_command(
             return _page(found, pairs)
         return _joined([render.render_comparison(one, form, **screen) for one in found], form)
 
+    printer.text(text("json" if printer.json else form, **measuring.screen()).rstrip("\n"))
     if output is not None:
         documents.write(output, text(measuring.FILES[output.suffix]))
         printer.say(f"the comparison is in {output}")
-    printer.text(text("json" if printer.json else form, **measuring.screen()).rstrip("\n"))
     slower = any(
         allowed is not None and comparison.slower_than(row, allowed) for one in found for row in one.rows
     )
-    return 1 if slower else 0
+    broken = _broken(results, files)
+    for what in broken:
+        printer.say(f"note: {what}")
+    return 1 if slower or (allowed is not None and broken) else 0
+
+
+def _broken(results: list[Report | Suite], files: tuple[Path, ...]) -> list[str]:
+    """What the results after the first lack, and what failed in them: a gate that such a result passes is none."""
+    found = []
+    for file, result in zip(files[1:], results[1:], strict=True):
+        rows = dict(_labelled(result))
+        found += [
+            f"`{file.name}` has no figures of {label}"
+            for label, _ in _labelled(results[0])
+            if not rows.get(label)
+        ]
+        found += [
+            f"{len(report.samples.failures)} runs failed in `{file.name}`" + (f": {label}" if label else "")
+            for label, report in rows.items()
+            if report is not None and report.samples.failures
+        ]
+    return found
+
+
+def _labelled(result: Report | Suite) -> list[tuple[str, Report | None]]:
+    rows = getattr(result, "rows", None)
+    return [("", result)] if rows is None else [(row.label, row.report) for row in rows]  # type: ignore[list-item]
 
 
 def _page(found: list[Comparison], pairs: list[tuple[list[Report], list[str]]]) -> str:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from command_line import NAME, environment, run
@@ -308,7 +309,7 @@ def test_a_gate_does_not_pass_what_has_no_figures_or_failed(gpux_command, saved,
     assert "9 runs failed" in done.err
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 @pytest.mark.parametrize("axes", [[], ["--sweep", "batch=1,2"]], ids=["one", "sweep"])
 def test_figures_are_printed_even_where_the_file_cannot_be_written(gpux_command, tmp_path, axes):
     (tmp_path / "full.json").symlink_to("/dev/full")
