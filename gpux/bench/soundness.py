@@ -25,8 +25,8 @@ LARGEST = 1e15
 
 BYTES = 1 << 60
 
-LONGEST_TEXT = 1_000_000
-"""Characters."""
+NAME, MESSAGE = 10_000, 1_000_000
+"""Characters of a text: one that stands in a table, and one that a runtime wrote in its distress or a user as a parameter."""
 
 EXACT = 1e-9
 """How far, relatively, a figure may lie from what the samples give: numpy and plain Python add in different orders."""
@@ -103,14 +103,17 @@ _RANGES: dict[str, Range] = {
 }
 """Record and field, or record for all fields without an own entry → what its numbers can be, at any depth."""
 
+_MESSAGES = {"Failure.message", "Reason.message", "Reason.hint", "Settings.parameters"}
+
 
 def impossible(record: Any, where: str = "") -> Iterator[str]:
     """Sentences on the figures and texts of a record, and of all records in it, that cannot be, each naming its field."""
     name = type(record).__name__
     for field in fields(record):
         limits = _RANGES.get(f"{name}.{field.name}") or _RANGES.get(name, _USUAL)
+        longest = MESSAGE if f"{name}.{field.name}" in _MESSAGES else NAME
         place = f"{where}.{field.name}" if where else field.name
-        yield from _impossible(getattr(record, field.name), place, limits)
+        yield from _impossible(getattr(record, field.name), place, limits, longest)
 
 
 def flaws(report: Report) -> Iterator[str]:
@@ -176,26 +179,26 @@ def _phase(name: str, series: Series, queries: int) -> Iterator[str]:
         yield f"`{name}.pieces` runs backwards"
 
 
-def _impossible(value: Any, place: str, limits: Range) -> Iterator[str]:
+def _impossible(value: Any, place: str, limits: Range, longest: int) -> Iterator[str]:
     if is_dataclass(value):
         yield from impossible(value, place)
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _text(name, f"a name in {place}")
-            yield from _impossible(inner, f"{place}.{name}", limits)
+            yield from _text(name, f"a name in {place}", NAME)
+            yield from _impossible(inner, f"{place}.{name}", limits, longest)
     elif isinstance(value, tuple | list):
         for number, inner in enumerate(value):
             # A column is long: what holds is passed over here.
             if type(inner) not in (int, float) or not limits.holds(inner):
-                yield from _impossible(inner, f"{place}[{number}]", limits)
+                yield from _impossible(inner, f"{place}[{number}]", limits, longest)
     elif isinstance(value, str):
-        yield from _text(value, place)
+        yield from _text(value, place, longest)
     elif value is not None and not isinstance(value, bool) and not limits.holds(value):
         yield f"`{place}` is {value}, which cannot be"
 
 
-def _text(text: str, place: str) -> Iterator[str]:
-    if len(text) > LONGEST_TEXT:
+def _text(text: str, place: str, longest: int) -> Iterator[str]:
+    if len(text) > longest:
         yield f"`{place}` has {len(text):,} characters"
     # Half a character of UTF-16 can be written in JSON, and nowhere else.
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
