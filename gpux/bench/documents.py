@@ -42,7 +42,11 @@ def dump(record: Any, kind: str) -> str:
 
 def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters as JSON gives them back; what JSON lacks becomes text."""
-    found: dict[str, Any] = json.loads(json.dumps(dict(parameters), default=str))
+
+    def whole(text: str) -> int | str:
+        return int(text) if len(text) < 19 else text  # 64 bits, as every reader of JSON takes them
+
+    found: dict[str, Any] = json.loads(json.dumps(dict(parameters), default=str), parse_int=whole)
     return found
 
 

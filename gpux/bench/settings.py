@@ -128,6 +128,8 @@ def settle(**asked: Unpack[Measuring]) -> Settings:
     _whole("sequence-length", sequence, 1)
     _whole("concurrency", concurrency, 1)
     _whole("seed", seed, 0)
+    if seed >= 1 << 63:
+        raise _wrong("seed", seed, "a whole number of 63 bits")
     _above_zero("duration", duration, "seconds")
     _above_zero("rate", rate, "queries per second")
     if cost is not None and not _finite(cost, least=0):

@@ -140,6 +140,20 @@ _OPTIONS = (
         help="The report's form: table, summary, json, csv, md or html.",
     ),
 )
+_SETTINGS = (
+    "runs",
+    "warmup",
+    "duration",
+    "batch_size",
+    "sequence_length",
+    "concurrency",
+    "rate",
+    "scenario",
+    "seed",
+    "cost_per_hour",
+)
+"""Options that a benchmark takes under the same name."""
+
 NAMES = tuple(
     str(option.name)
     for option in (decorate(click.Command("none", callback=lambda: None)).params[0] for decorate in _OPTIONS)
@@ -188,18 +202,9 @@ def measure(
             isolation=asked["isolate"],
             progress=watch,
             save=_saving(printer, output) if axes else None,
-            runs=asked["runs"],
-            warmup=asked["warmup"],
-            duration=asked["duration"],
-            batch_size=asked["batch_size"],
-            sequence_length=asked["sequence_length"],
-            concurrency=asked["concurrency"],
-            rate=asked["rate"],
-            scenario=asked["scenario"],
             level="graph" if asked["graph_only"] else "task",
-            seed=asked["seed"],
-            cost_per_hour=asked["cost_per_hour"],
             parameters=parameters,
+            **{name: asked[name] for name in _SETTINGS},
             **wishes,
         )
     document = suite if axes else _only(suite.rows[0])
