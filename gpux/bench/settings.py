@@ -17,6 +17,9 @@ AUTO = "auto"
 MULTI = 8
 """Items of a query of MLPerf's multi-stream scenario."""
 
+MOST = 1_000_000_000
+"""Beyond this, a number of runs, inputs, seconds or queries per second is a slip."""
+
 SCENARIOS = ("single-stream", "multi-stream", "closed-loop", "server", "offline")
 LEVELS = ("task", "graph")
 EACH = "off during each run"
@@ -128,14 +131,15 @@ def settle(**asked: Unpack[Measuring]) -> Settings:
     _whole("sequence-length", sequence, 1)
     _whole("concurrency", concurrency, 1)
     _whole("seed", seed, 0)
-    if seed >= 1 << 63:
-        raise _wrong("seed", seed, "a whole number of 63 bits")
     _above_zero("duration", duration, "seconds")
     _above_zero("rate", rate, "queries per second")
     if cost is not None and not _finite(cost, least=0):
         raise _wrong("cost-per-hour", cost, "an amount of 0 or more")
     if level not in LEVELS:
         raise _wrong("level", level, " or ".join(LEVELS))
+    parameters = asked.get("parameters") or {}
+    if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
+        raise _wrong("parameters", parameters, "a mapping of the task's own parameters by name")
     chosen = _scenario(asked.get("scenario"), batch, concurrency, rate)
     return Settings(
         scenario=chosen,
@@ -149,7 +153,7 @@ def settle(**asked: Unpack[Measuring]) -> Settings:
         level=level,
         seed=seed,
         cost_per_hour=None if cost is None else float(cost),
-        parameters=plain(asked.get("parameters") or {}),
+        parameters=plain(parameters),
         collector=EACH if (concurrency or 1) == 1 and rate is None else "off during each round",
     )
 
@@ -181,25 +185,24 @@ def _scenario(asked: str | None, batch: int | None, concurrency: int | None, rat
 def _whole(name: str, value: Any, least: int, also: str = "") -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
         raise _wrong(name, value, f"a whole number of {least} or more{also}")
 
 
 def _above_zero(name: str, value: Any, unit: str) -> None:
-    if value is not None and (not _finite(value, least=0) or value == 0):
-        raise _wrong(name, value, f"a number of {unit} above 0")
+    if value is not None and (not _finite(value, least=0) or not 0 < value <= MOST):
+        raise _wrong(name, value, f"a number of {unit} above 0, up to {MOST:,}")
 
 
 def _finite(value: Any, *, least: float) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= least
-    )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -MOST <= value <= 10**15 and math.isfinite(value) and value >= least
 
 
 def _wrong(name: str, value: Any, wanted: str) -> InvalidSetting:
+    # An integer of thousands of digits has no text in Python.
+    shown = "a number of many digits" if isinstance(value, int) and abs(value) > MOST**2 else value
     return InvalidSetting(
-        f"`{name}` is `{value}`, not {wanted}", hint=f"give --{name} {wanted}", setting=name
+        f"`{name}` is `{shown}`, not {wanted}", hint=f"give --{name} {wanted}", setting=name
     )

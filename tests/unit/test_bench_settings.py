@@ -54,16 +54,17 @@ def test_contradictions_are_refused(asked):
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("runs", (0, -3, 2.5, True, "9", math.nan)),
+        ("runs", (0, -3, -(10**5000), 2.5, True, "9", math.nan)),
         ("warmup", (-1, 1.5, "some", True)),
         ("batch_size", (0, -1, 1.0, "2")),
         ("sequence_length", (0, -1, 1.0)),
         ("concurrency", (0, -1, 1.0)),
-        ("seed", (-1, 0.5)),
-        ("duration", (0, -1, 0.0, math.nan, math.inf, "10", True)),
-        ("rate", (0, -1.0, math.nan, math.inf, "10", True)),
+        ("seed", (-1, 0.5, 1 << 63)),
+        ("duration", (0, -1, 0.0, math.nan, math.inf, 1e300, 10**400, "10", True)),
+        ("rate", (0, -1.0, math.nan, math.inf, 10**400, -(10**400), "10", True)),
         ("cost_per_hour", (-1, math.nan, math.inf, "1", True)),
         ("level", ("tasks", "", None)),
+        ("parameters", (5, {1: 2}, ["top_k"])),
     ],
 )
 def test_values_out_of_range_are_refused_with_a_hint(name, values):
