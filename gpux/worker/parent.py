@@ -144,7 +144,7 @@ class Worker:
                 message = {"type": "nothing"}
             now = time.monotonic()
             if message is None:
-                raise _death(self._process, log)
+                raise _death(self._process, bounds.memory, log)
             kind = message["type"]
             if kind == "result":
                 result: dict[str, Any] = message["result"]
@@ -232,7 +232,7 @@ def _same(message: dict[str, Any], log: IO[bytes]) -> errors.GpuxError:
     )
 
 
-def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFailed:
+def _death(process: subprocess.Popen[bytes], mebibytes: int | None, log: IO[bytes]) -> errors.WorkerFailed:
     try:
         code = process.wait(timeout=10)
     except subprocess.TimeoutExpired:
@@ -246,6 +246,14 @@ def _death(process: subprocess.Popen[bytes], log: IO[bytes]) -> errors.WorkerFai
         )
     if code < 0:
         named = {number.value: number.name for number in signal.Signals}
+        if mebibytes:
+            # Libraries in C++ that get no memory raise what nobody catches, or use what they did not get.
+            return _failed(
+                f"it crashed with {named.get(-code, f'signal {-code}')} under its memory limit of {mebibytes} MiB",
+                "raise GPUX_WORKER_MEMORY",
+                log,
+                cause="memory",
+            )
         return _failed(
             f"it crashed with {named.get(-code, f'signal {-code}')}",
             "run again with GPUX_LOG=debug for its full output",
