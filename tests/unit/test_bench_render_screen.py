@@ -23,6 +23,7 @@ def columns(line):
     return sum(
         0
         if unicodedata.category(c) in ("Mn", "Me")
+        or c in "\u200c\u200d"  # joiners have no width: Markus Kuhn's wcwidth
         else 2
         if unicodedata.east_asian_width(c) in ("W", "F")
         else 1
