@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpux.entry_points import entry_points
 from gpux.errors import ProviderError, ProviderUnavailable
-from gpux.provider import Opened, Options, Probe, Provider, Runtime, State
+from gpux.provider import Opened, Options, Probe, Provider, Runtime, Setting, State, settings
 
 ENTRY_POINTS = "gpux.providers"
 
@@ -25,6 +25,7 @@ class _Guarded:
     runtime: Runtime
     extra: str
     rank: int
+    settings: tuple[Setting, ...] = ()
 
     def probe(self) -> Probe:
         try:
@@ -106,7 +107,9 @@ def _load(name: str, value: str) -> _Guarded | _Unloadable:
     if not complete:
         reason = f"its plug-in `{value}` is no provider: it needs name, runtime, extra, rank, probe and open"
         return _Unloadable(name.lower(), Runtime("", value), reason, "see docs/providers.md for the contract")
-    return _Guarded(provider, provider.name, provider.runtime, provider.extra, provider.rank)
+    return _Guarded(
+        provider, provider.name, provider.runtime, provider.extra, provider.rank, settings(provider)
+    )
 
 
 def _said(error: BaseException) -> str:

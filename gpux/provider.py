@@ -1,4 +1,7 @@
-"""The provider contract: six members, and the records that go through them; knows no provider and no runtime."""
+"""The provider contract: six members, a seventh for those with settings, and the records that go through them.
+
+Knows no provider and no runtime.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from gpux.errors import UnknownProvider
+from gpux.errors import InvalidSetting, UnknownProvider
 from gpux.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -27,10 +30,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The software behind a provider: the distribution on the package index, and the runtime's own name for it."""
+    """The software behind a provider.
+
+    Attributes:
+        distribution: The distribution on the package index that brings it.
+        native: The runtime's own name for the provider.
+        modules: Import names of which one must be found, or the provider is missing and need not be tried.
+    """
 
     distribution: str
     native: str
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,27 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a provider, which users give as ``--option NAME=VALUE``.
+
+    Attributes:
+        name: Lower case, such as ``precision``.
+        help: One line for people.
+        default: Its value when it is not given; ``""`` where the provider decides.
+        values: What it may be; anything when empty.
+        race: Those of its values that are worth measuring against each other.
+        numeric: Whether it can change the numbers that come out, so that each value needs a proof of its own.
+    """
+
+    name: str
+    help: str
+    default: str = ""
+    values: tuple[str, ...] = ()
+    race: tuple[str, ...] = ()
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Which nodes ran where, as the runtime tells after it opened the graph.
 
@@ -94,14 +125,18 @@ class Options:
     Attributes:
         threads: Intra-op threads, at least 1.
         precision: The precision of the graph's weights.
-        cache: A directory for compiled engines of this graph, created when used.
-        extra: Options of one provider, by its runtime's own names.
+        cache: A directory for compiled engines of this graph alone, created when used; none may be kept when ``None``.
+        extra: The provider's settings that were given, by name, checked by :func:`check`; a name that begins with
+            ``runtime.`` goes to the runtime as it stands behind that.
+        dimensions: Symbolic dimension of the graph's inputs → (smallest, usual, largest) size that the task will ask for,
+            for runtimes that compile for a range; empty where nobody knows.
     """
 
     threads: int
     precision: str = "fp32"
     cache: Path | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    dimensions: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
 class Opened(Protocol):
@@ -123,7 +158,7 @@ class Opened(Protocol):
 
 @runtime_checkable
 class Provider(Protocol):
-    """One way to run a graph.
+    """One way to run a graph. One that has settings lists them as a seventh member, ``settings``; see :func:`settings`.
 
     Attributes:
         name: GPUX's name for it (``cpu``, ``openvino``).
@@ -169,3 +204,48 @@ def find(name: str, providers: Mapping[str, Provider]) -> Provider:
         else f"providers here are {', '.join(providers)}; see gpux providers",
         provider=name,
     )
+
+
+RUNTIME = "runtime."
+"""What a setting's name begins with when it is meant for the runtime as it stands."""
+
+
+def settings(provider: Provider) -> tuple[Setting, ...]:
+    """The provider's settings; none where it has no such member."""
+    found: tuple[Setting, ...] = getattr(provider, "settings", ())
+    return found
+
+
+def setting(name: str, given: Mapping[str, str], provider: Provider) -> str:
+    """The value of one setting: as given, else its default."""
+    return given.get(name) or next(one.default for one in settings(provider) if one.name == name)
+
+
+def check(provider: Provider, given: Mapping[str, str]) -> dict[str, str]:
+    """The settings that were given for a provider, if it has them all.
+
+    Raises:
+        InvalidSetting: It lacks one, or one cannot have that value; the hint names the closest.
+    """
+    known = {one.name: one for one in settings(provider)}
+    for name, value in given.items():
+        if name.startswith(RUNTIME):
+            continue
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            listed = f"its options are {', '.join(known)}" if known else "it has none"
+            raise InvalidSetting(
+                f"provider `{provider.name}` has no option `{name}`",
+                hint=f"did you mean `{close[0]}`" if close else listed,
+                provider=provider.name,
+                setting=name,
+            )
+        values = known[name].values
+        if values and value not in values:
+            raise InvalidSetting(
+                f"option `{name}` of provider `{provider.name}` is `{value}`",
+                hint=f"use one of {', '.join(values)}",
+                provider=provider.name,
+                setting=name,
+            )
+    return dict(given)

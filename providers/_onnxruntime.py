@@ -1,147 +1,143 @@
-"""What every provider over ONNX Runtime shares: probing by computing, opening a graph, reading the placement back."""
+"""What every provider over ONNX Runtime shares: trying itself by computing, and opening a graph; knows no device."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from gpux import selftest
-from gpux.errors import ProviderUnavailable, RunFailed
-from gpux.provider import Device, Opened, Options, Placement, Probe, Runtime, State
-from gpux.tensors import TensorSpec
+from gpux.errors import GpuxError, ProviderUnavailable, RunFailed
+from gpux.provider import Device, Opened, Options, Probe, Runtime, Setting, State
 
-_DTYPES = {
-    "float": "float32", "double": "float64", "float16": "float16", "bfloat16": "bfloat16", "bool": "bool", "string": "str",
-    "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64",
-    "uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "uint64": "uint64",
-}  # fmt: skip
+from . import _onnxruntime_options
+from ._onnxruntime_options import GRAPH
+from ._onnxruntime_session import OnnxRuntimeSession
 
-
-def probe(name: str, runtime: Runtime, extra: str, devices: tuple[Device, ...]) -> Probe:
-    """Climb from ``missing`` to ``works`` and say where it stopped."""
-    install = f"pip install 'gpux[{extra}]'"
-    if find_spec("onnxruntime") is None:
-        return Probe(name, State.MISSING, reason=f"`{runtime.distribution}` is not installed", hint=install)
-    try:
-        import onnxruntime
-    except ImportError as error:
-        return Probe(name, State.INSTALLED, reason=f"`onnxruntime` cannot be imported: {error}", hint=install)
-    if not hasattr(onnxruntime, "InferenceSession"):
-        reason = "`onnxruntime` is a broken mix of two distributions"
-        return Probe(name, State.INSTALLED, reason=reason, hint=f"gpux doctor, then reinstall with {install}")
-    versions = {"onnxruntime": onnxruntime.__version__}
-    if runtime.native not in onnxruntime.get_available_providers():
-        reason = f"this build of onnxruntime does not list `{runtime.native}`"
-        return Probe(name, State.INSTALLED, versions=versions, reason=reason, hint=install)
-    try:
-        session = open_graph(
-            selftest.graph(), Options(threads=1), name=name, runtime=runtime, device=devices[0].name
-        )
-        right = selftest.matches(session.run(selftest.feeds())["y"])
-    except RunFailed as error:
-        return Probe(name, State.LISTED, devices, versions, error.message, error.hint)
-    if not right:
-        return Probe(name, State.LISTED, devices, versions, "it computed a three-node graph wrongly", install)
-    return Probe(name, State.WORKS, devices, versions)
+CPU = "CPUExecutionProvider"
 
 
-def open_graph(
-    graph: Path | bytes,
-    options: Options,
-    *,
-    name: str,
-    runtime: Runtime,
-    device: str,
-    provider_options: Mapping[str, str] | None = None,
-) -> Opened:
-    """Open a graph file, or a serialised graph, on one execution provider with the CPU's behind it."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ProviderUnavailable(
-            f"`{runtime.distribution}` is not installed", hint="pip install 'gpux[cpu]'", provider=name
-        ) from error
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = options.threads
-    settings.log_severity_level = (
-        4  # failures come back as exceptions; the rest is noise on a user's terminal
-    )
-    for key, value in {"session.record_ep_graph_assignment_info": "1", **options.extra}.items():
-        settings.add_session_config_entry(key, value)
-    wanted: list[Any] = [(runtime.native, dict(provider_options or {}))]
-    if runtime.native != "CPUExecutionProvider":
-        wanted.append("CPUExecutionProvider")
-    source = graph if isinstance(graph, bytes) else str(graph)
-    try:
-        session = onnxruntime.InferenceSession(source, settings, providers=wanted)
-    except Exception as error:
-        label = "the graph" if isinstance(graph, bytes) else f"`{graph.name}`"
-        raise RunFailed(
-            f"{runtime.native} refused {label}: {_first_line(error)}",
-            hint="gpux verify, then gpux pull --force",
-            provider=name,
-        ) from error
-    if runtime.native not in session.get_providers():
-        raise RunFailed(
-            f"ONNX Runtime dropped {runtime.native} without an error", hint="gpux providers", provider=name
-        )
-    return _OnnxRuntimeSession(session, name, runtime.native, device, options.precision)
+class OnnxRuntimeProvider:
+    """One execution provider of an onnxruntime distribution. A provider overrides what is different about it.
 
+    Attributes:
+        behind: Execution providers that take the nodes that this one leaves, in order.
+    """
 
-class _OnnxRuntimeSession:
-    """One ``InferenceSession``; ``run`` is safe from several threads (ONNX Runtime's own guarantee)."""
+    name: str
+    runtime: Runtime
+    extra: str
+    rank: int
+    settings: tuple[Setting, ...] = (GRAPH,)
+    behind: ClassVar[tuple[str, ...]] = (CPU,)
 
-    def __init__(self, session: Any, name: str, native: str, device: str, precision: str) -> None:
-        self._session = session
-        self._name = name
-        self._native = native
-        self._device = device
-        self._precision = precision
-        self.inputs = tuple(_spec(arg) for arg in session.get_inputs())
-        self.outputs = tuple(_spec(arg) for arg in session.get_outputs())
-        self._output_names = [spec.name for spec in self.outputs]
+    def devices(self) -> tuple[Device, ...]:
+        """The devices that it would run on; asked only after the runtime named the provider."""
+        raise NotImplementedError
 
-    def run(
-        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
-    ) -> dict[str, np.ndarray]:
-        names = self._output_names if outputs is None else list(outputs)
+    def versions(self) -> dict[str, str]:
+        """Versions of what lies below the runtime: drivers, libraries."""
+        return {}
+
+    def prepare(self) -> None:
+        """Load what the runtime does not find by itself; called before anything is asked of the provider."""
+
+    def provider_options(self, options: Options) -> dict[str, str]:
+        """The execution provider's own options."""
+        return {}
+
+    def session_options(self, options: Options) -> dict[str, str]:
+        """Session configuration entries."""
+        return {}
+
+    def precision(self, options: Options) -> str:
+        """The precision that it computes in."""
+        return options.precision
+
+    def probe(self) -> Probe:
+        """Climb from ``missing`` to ``works`` and say where it stopped."""
+        install = f"pip install 'gpux[{self.extra}]'"
+        name = self.name
+        if find_spec("onnxruntime") is None:
+            return Probe(
+                name, State.MISSING, reason=f"`{self.runtime.distribution}` is not installed", hint=install
+            )
         try:
-            return dict(zip(names, self._session.run(names, feeds), strict=True))
-        except Exception as error:
-            raise RunFailed(
-                f"{self._native} failed while running: {_first_line(error)}",
-                hint="check the inputs' shapes against gpux show, or try another --provider",
-                provider=self._name,
+            import onnxruntime
+        except ImportError as error:
+            reason = f"`onnxruntime` cannot be imported: {error}"
+            return Probe(name, State.INSTALLED, reason=reason, hint=install)
+        if not hasattr(onnxruntime, "InferenceSession"):
+            reason = "`onnxruntime` is a broken mix of two distributions"
+            return Probe(
+                name, State.INSTALLED, reason=reason, hint=f"gpux doctor, then reinstall with {install}"
+            )
+        versions = {"onnxruntime": onnxruntime.__version__}
+        if self.runtime.native not in onnxruntime.get_available_providers():
+            reason = f"this build of onnxruntime does not list `{self.runtime.native}`"
+            return Probe(name, State.MISSING, versions=versions, reason=reason, hint=install)
+        return self.compute(versions)
+
+    def compute(self, versions: dict[str, str]) -> Probe:
+        """The last step of a probe: a graph of three nodes, and whether its numbers are right."""
+        devices: tuple[Device, ...] = ()
+        reason: str | None = None
+        hint: str | None = "gpux doctor"
+        try:
+            self.prepare()
+            versions |= self.versions()
+            devices = self.devices()
+            session = self.open_graph(selftest.graph(), Options(threads=1))
+            if not selftest.matches(session.run(selftest.feeds())["y"]):
+                reason = "it computed a three-node graph wrongly"
+            elif not session.placement().share:
+                reason = "it took no node of a graph of three, which ran on the CPU instead"
+        except GpuxError as error:
+            reason, hint = error.message, error.hint
+        if reason:
+            return Probe(self.name, State.LISTED, devices, versions, reason, hint)
+        return Probe(self.name, State.WORKS, devices, versions)
+
+    def open(self, graph: Path, options: Options, /) -> Opened:
+        """Open a graph file."""
+        if find_spec("onnxruntime") is not None:
+            self.prepare()
+        return self.open_graph(graph, options)
+
+    def open_graph(self, graph: Path | bytes, options: Options) -> Opened:
+        """Open a graph file or a serialised graph.
+
+        Raises:
+            ProviderUnavailable: ONNX Runtime is not here.
+            RunFailed: It refused the graph.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ProviderUnavailable(
+                f"`{self.runtime.distribution}` is not installed",
+                hint=f"pip install 'gpux[{self.extra}]'",
+                provider=self.name,
             ) from error
+        entries, raw = _onnxruntime_options.raw(options)
+        wanted: list[Any] = [(self.runtime.native, {**self.provider_options(options), **raw})]
+        wanted += [name for name in self.behind if name != self.runtime.native]
+        settings = _onnxruntime_options.settings(options, {**self.session_options(options), **entries})
+        source = graph if isinstance(graph, bytes) else str(graph)
+        try:
+            session = onnxruntime.InferenceSession(source, settings, providers=wanted)
+        except Exception as error:
+            raise _onnxruntime_options.refused(self.runtime.native, graph, error, self.name) from error
+        if self.runtime.native not in session.get_providers():
+            raise RunFailed(
+                f"ONNX Runtime dropped {self.runtime.native} without an error",
+                hint="gpux doctor",
+                provider=self.name,
+            )
+        return self.wrap(session, options)
 
-    def placement(self) -> Placement:
-        counts: dict[str, int] = {}
-        left: set[str] = set()
-        for subgraph in self._session.get_provider_graph_assignment_info():
-            counts[subgraph.ep_name] = counts.get(subgraph.ep_name, 0) + len(subgraph.get_nodes())
-            if subgraph.ep_name != self._native:
-                left.update(node.op_type for node in subgraph.get_nodes())
-        total = sum(counts.values())
-        # A graph that folds to constants has no node left to place: nothing went elsewhere.
-        share = counts.get(self._native, 0) / total if total else 1.0
-        return Placement(self._name, self._device, self._precision, counts, share, tuple(sorted(left)))
-
-    def close(self) -> None:
-        self._session = None
-
-
-def _spec(arg: Any) -> TensorSpec:
-    match = re.fullmatch(r"tensor\((\w+)\)", arg.type)
-    dtype = _DTYPES.get(match[1], match[1]) if match else arg.type
-    return TensorSpec(arg.name, dtype, tuple(arg.shape))
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    line = text[0] if text else type(error).__name__
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
+    def wrap(self, session: Any, options: Options) -> Opened:
+        """The open session as users get it."""
+        devices = self.devices()
+        device = devices[0].name if devices else self.name
+        return OnnxRuntimeSession(session, self.name, self.runtime.native, device, self.precision(options))

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import ClassVar
 
 from gpux import hardware
-from gpux.provider import Device, Opened, Options, Probe, Runtime
+from gpux.provider import Device, Options, Runtime, Setting, setting
 
-from . import _onnxruntime
+from ._onnxruntime import OnnxRuntimeProvider
+from ._onnxruntime_options import GRAPH
+
+_SPINNING = Setting(
+    "spinning",
+    "Whether idle threads wait awake for the next run: quicker answers, or a processor that rests.",
+    default="on",
+    values=("on", "off"),
+)
 
 
-class Cpu:
+class Cpu(OnnxRuntimeProvider):
     """Runs everywhere; the reference for every proof."""
 
     name = "cpu"
-    runtime = Runtime("onnxruntime", "CPUExecutionProvider")
+    runtime = Runtime("onnxruntime", "CPUExecutionProvider", ("onnxruntime",))
     extra = "cpu"
     rank = 10
+    settings: tuple[Setting, ...] = (GRAPH, _SPINNING)
+    behind: ClassVar[tuple[str, ...]] = ()
 
-    def probe(self) -> Probe:
-        """Compute the self-test's graph on one thread."""
-        return _onnxruntime.probe(self.name, self.runtime, self.extra, (self._device(),))
+    def devices(self) -> tuple[Device, ...]:
+        """The processor, with the memory that this process may use."""
+        return (Device("cpu", "cpu", hardware.memory_allowed()),)
 
-    def open(self, graph: Path, options: Options, /) -> Opened:
-        """Open a graph file on ``options.threads`` intra-op threads."""
-        return _onnxruntime.open_graph(
-            graph, options, name=self.name, runtime=self.runtime, device=self._device().name
-        )
-
-    @staticmethod
-    def _device() -> Device:
-        return Device("cpu", "cpu", hardware.memory_allowed())
+    def session_options(self, options: Options) -> dict[str, str]:
+        """Threads that rest between runs, where asked for."""
+        if setting("spinning", options.extra, self) == "on":
+            return {}
+        return {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
 
 
 provider = Cpu()
