@@ -38,6 +38,24 @@ def entry_points(group: str) -> list[tuple[str, str]]:
     return sorted({point for points in found.values() for point in points})
 
 
+def installed() -> dict[str, str]:
+    """Name, in its normal form, and version of every distribution on the path, as its folder is called.
+
+    Of two copies, the first; what lies in a zip is left out.
+    """
+    found: dict[str, str] = {}
+    for folder in _folders():
+        for name, path in _distributions(folder):
+            words = (
+                path.rpartition("/")[0]
+                .rpartition("/")[2]
+                .removesuffix(".dist-info")
+                .removesuffix(".egg-info")
+            )
+            found.setdefault(name, words.partition("-")[2].partition("-py")[0])
+    return found
+
+
 def _folders() -> list[str]:
     # What PYTHONPATH and .pth files name stands behind the interpreter's own first entry, as an absolute path.
     first = sys.path[:1]

@@ -9,14 +9,24 @@ from threading import Thread
 from time import perf_counter
 from typing import Any
 
-from gpux import hardware, settings, tasks
+from gpux import settings, tasks
 from gpux.artifact import Artifact
 from gpux.discovery import discover
-from gpux.errors import ArtifactNotFound, SourceError, UnknownTask, UnsupportedModel, UsageError
+from gpux.errors import (
+    ArtifactNotFound,
+    ProviderUnavailable,
+    RunFailed,
+    SourceError,
+    UnknownTask,
+    UnsupportedModel,
+    UsageError,
+)
 from gpux.events import Progress, Stopwatch, silent
+from gpux.machine import probes
+from gpux.machine.deciding import Decision
 from gpux.model import Model
-from gpux.planning import AUTO, Plan, Request, choose
-from gpux.provider import Probe, Provider, State, find
+from gpux.planning import AUTO, Plan, Request
+from gpux.provider import Probe, Provider, find
 from gpux.reference import default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
@@ -34,6 +44,8 @@ def load(
     threads: int | None = None,
     strict: bool = False,
     quality: str = "near",
+    options: Mapping[str, str] | None = None,
+    batch: int | None = None,
     token: str | None = None,
     offline: bool | None = None,
     progress: Progress = silent,
@@ -47,10 +59,12 @@ def load(
         task: Another task that the stored graph can answer; the artifact's own when ``None``.
         threads: Intra-op threads; ``GPUX_THREADS``, or the cores that this process may use, when ``None``.
         strict: Make partial placement an error.
-        quality: The worst certificate that ``auto`` may take: ``exact``, ``near`` or ``any``.
+        quality: The worst proof that is taken: ``exact``, ``near`` or ``any``.
+        options: Settings of the named provider; ``gpux providers --verbose`` lists them.
+        batch: Items that are computed together where many are answered; measured or the task's own choice when ``None``.
         token: A Hub token, for a pull.
         offline: Whether a pull keeps off the network; as the environment says when ``None``.
-        progress: Receives the steps of a pull.
+        progress: Receives the steps of a pull, and of a proof where a provider is new to the model.
 
     Raises:
         GpuxError: See :mod:`gpux.errors`.
@@ -61,27 +75,23 @@ def load(
     watch = Stopwatch(progress)
     artifact, named = obtain(model, variant, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
-    request = Request(
-        provider=wanted,
-        variant=variant or named or default_variant(),
-        quality=quality,
-        threads=settings.threads() if threads is None else threads,
-        strict=strict,
-    )
+    count = settings.threads() if threads is None else threads
+    wish = variant or named or default_variant()
+    request = Request(wanted, wish, quality, count, strict, dict(options or {}), batch)
     task = _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
-    chosen = choose(artifact, available, _probe(available, request), request, cores=hardware.cores_allowed())
+    decision = _decision(artifact, available, request, pipeline, progress)
+    opening = _Opening(artifact, decision.plan(), available, decision)
     planned = perf_counter()
-    opening = _Opening(artifact, chosen, available)
     pipeline.prefetch(artifact)
-    session = opening.wait()
+    session = _opened(opening, artifact, available, decision)
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
     resolving = resolved - started - sum(watch.seconds.values())
     timings = {"resolve": resolving, "plan": planned - resolved, "open": opened - planned}
     timings["task"] = perf_counter() - opened
-    loaded = Model(artifact, request, chosen, session, ready, task=task, timings=timings)
+    loaded = Model(artifact, request, session.plan, session, ready, task=task, timings=timings)
     loaded.preparation = watch.seconds
     return loaded
 
@@ -122,15 +132,33 @@ def plan(
         quality=quality,
         threads=settings.threads(),
     )
-    available = discover()
-    return choose(
-        artifact, available, [p.probe() for p in available.values()], request, cores=hardware.cores_allowed()
+    return _decision(artifact, discover(), request, tasks.find(artifact.task)).look()
+
+
+def providers(*, fresh: bool = False) -> tuple[Probe, ...]:
+    """Every installed provider, tried in a process of its own: its state, devices, versions, and what stops it.
+
+    Args:
+        fresh: Try all again, instead of taking what is remembered of this machine as it is.
+    """
+    return probes.probe(discover(), fresh=fresh)
+
+
+def _decision(
+    artifact: Artifact,
+    available: Mapping[str, Provider],
+    request: Request,
+    pipeline: type[Pipeline],
+    progress: Progress = silent,
+) -> Decision:
+    return Decision(
+        artifact,
+        available,
+        request,
+        head=pipeline.head,
+        dimensions=pipeline.dimensions(artifact),
+        progress=progress,
     )
-
-
-def providers() -> tuple[Probe, ...]:
-    """Every installed provider, tried: its state, devices, versions, and what stops it."""
-    return tuple(provider.probe() for provider in discover().values())
 
 
 def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session) -> Pipeline:
@@ -149,16 +177,26 @@ def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session) -> P
 class _Opening(Thread):
     """Opens a session in a thread of its own: runtimes do that outside Python's lock, so that other files can be read."""
 
-    def __init__(self, artifact: Artifact, chosen: Plan, available: Mapping[str, Provider]) -> None:
+    def __init__(
+        self, artifact: Artifact, chosen: Plan, available: Mapping[str, Provider], decision: Decision
+    ) -> None:
         super().__init__(name="gpux-open", daemon=True)
-        self._arguments = artifact, chosen, available
+        self.plan = chosen
+        self._open = partial(
+            open_session,
+            artifact,
+            chosen,
+            available,
+            cache=decision.cache(chosen),
+            dimensions=decision.dimensions,
+        )
         self._session: Session | None = None
         self._error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._session = open_session(*self._arguments)
+            self._session = self._open()
         except BaseException as error:  # noqa: BLE001 - raised again by wait, in the caller's thread
             self._error = error
 
@@ -168,6 +206,17 @@ class _Opening(Thread):
         if self._session is None:
             raise self._error or RuntimeError("the opening thread ended without a session")
         return self._session
+
+
+def _opened(
+    opening: _Opening, artifact: Artifact, available: Mapping[str, Provider], decision: Decision
+) -> Session:
+    """The open session; where ``auto`` chose what then does not open, of the next best candidate, which says so."""
+    while True:
+        try:
+            return opening.wait()
+        except (ProviderUnavailable, RunFailed) as error:
+            opening = _Opening(artifact, decision.fail(opening.plan, error), available, decision)
 
 
 def _available(wanted: str) -> dict[str, Provider]:
@@ -226,16 +275,3 @@ def _task(artifact: Artifact, task: str | None) -> str:
         hint=f"gpux pull {artifact.reference} --task {task} --force",
         task=task,
     )
-
-
-def _probe(available: Mapping[str, Provider], request: Request) -> list[Probe]:
-    """Probe the named provider, or the candidates of ``auto`` from the best rank down to the first that works."""
-    if request.provider != AUTO:
-        return [find(request.provider, available).probe()]
-    probes = []
-    for provider in available.values():
-        if provider.rank >= 0:
-            probes.append(provider.probe())
-            if probes[-1].state is State.WORKS:
-                break
-    return probes

@@ -149,4 +149,6 @@ def _reopen(artifact: Artifact, request: Request, task: str) -> Model:
         threads=request.threads,
         strict=request.strict,
         quality=request.quality,
+        options=request.options,
+        batch=request.batch,
     )

@@ -216,6 +216,11 @@ def settings(provider: Provider) -> tuple[Setting, ...]:
     return found
 
 
+def computes(provider: Provider) -> bool:
+    """Whether its outputs mean anything: one that says ``computes = False`` is a test double, which no proof could pass."""
+    return bool(getattr(provider, "computes", True))
+
+
 def setting(name: str, given: Mapping[str, str], provider: Provider) -> str:
     """The value of one setting: as given, else its default."""
     return given.get(name) or next(one.default for one in settings(provider) if one.name == name)

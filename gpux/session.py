@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpux import integrity
@@ -113,9 +114,23 @@ def _dtype(name: str) -> np.dtype[Any] | str:
 
 
 def open_session(
-    artifact: Artifact, plan: Plan, providers: Mapping[str, Provider], *, component: str = "model"
+    artifact: Artifact,
+    plan: Plan,
+    providers: Mapping[str, Provider],
+    *,
+    component: str = "model",
+    cache: Path | None = None,
+    dimensions: Mapping[str, tuple[int, int, int]] | None = None,
 ) -> Session:
     """Open one component of an artifact as the plan says.
+
+    Args:
+        artifact: The model.
+        plan: The choice.
+        providers: Installed providers by name.
+        component: Which graph of it.
+        cache: Where the provider may keep what it compiles.
+        dimensions: The sizes that the task will ask for; see :class:`gpux.provider.Options`.
 
     Raises:
         CorruptArtifact: A file was altered since it was stored.
@@ -129,7 +144,13 @@ def open_session(
         artifact,
         [f.path for f in artifact.manifest.files if f.path == graph or f.path.startswith(f"{prefix}/")],
     )
-    options = Options(threads=plan.threads, precision=plan.variant, extra=plan.options)
+    options = Options(
+        threads=plan.threads,
+        precision=plan.variant,
+        cache=cache,
+        extra=plan.options,
+        dimensions=dimensions or {},
+    )
     session = Session(providers[plan.provider].open(artifact.path(graph), options), plan)
     _accept(session, plan)
     return session

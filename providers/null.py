@@ -20,6 +20,7 @@ class Null:
     runtime = Runtime("gpux", "NullProvider")
     extra = ""
     rank = -1
+    computes = False
 
     def probe(self) -> Probe:
         """Always works."""

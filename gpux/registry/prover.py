@@ -1,4 +1,4 @@
-"""The proof's worker: opens one graph on the CPU provider, runs every probe, and compares.
+"""The proof's worker: opens one graph on one provider, runs every probe, and compares.
 
 A graph that crashes its runtime takes only this process with it.
 """
@@ -17,7 +17,7 @@ from gpux.discovery import discover
 from gpux.errors import ProofFailed, ProviderUnavailable
 from gpux.events import Event, Progress
 from gpux.export import probes, proof
-from gpux.provider import Opened, Options, State, find
+from gpux.provider import Opened, Options, Provider, State, find
 from gpux.worker import child
 
 
@@ -27,16 +27,10 @@ def main() -> None:
 
 
 def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    provider = find("cpu", discover())
-    probe = provider.probe()
-    if probe.state is not State.WORKS:
-        raise ProviderUnavailable(
-            f"the proof runs on the CPU provider, which does not work here: {probe.reason}",
-            hint=probe.hint,
-            provider="cpu",
-        )
+    provider = find(job["provider"], discover())
+    versions = job["versions"] or _versions(provider)
     progress(Event("prove", f"opening the {job['variant']} graph"))
-    opened = provider.open(Path(job["graph"]), Options(threads=hardware.cores_allowed()))
+    opened = provider.open(Path(job["graph"]), _options(job))
     texts = probes.read(Path(job["probes"]))
     feeds = [_fit(opened, run) for run in texts]
     progress(Event("prove", f"running {len(feeds)} probes"))
@@ -72,8 +66,29 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
             asdict(proof.compare(name, texts, expected, actual, classes=job["classes"])) for name in names
         ],
         "shapes": [probes.shape_label(run) for run in feeds],
-        "runtime": " ".join(f"{name} {version}" for name, version in probe.versions.items()),
+        "runtime": " ".join(f"{name} {version}" for name, version in versions.items()),
     }
+
+
+def _versions(provider: Provider) -> Mapping[str, str]:
+    probe = provider.probe()
+    if probe.state is not State.WORKS:
+        raise ProviderUnavailable(
+            f"the proof runs on the provider `{provider.name}`, which does not work here: {probe.reason}",
+            hint=probe.hint,
+            provider=provider.name,
+        )
+    return probe.versions
+
+
+def _options(job: Mapping[str, Any]) -> Options:
+    return Options(
+        threads=job["threads"] or hardware.cores_allowed(),
+        precision=job["variant"],
+        cache=Path(job["cache"]) if job["cache"] else None,
+        extra=job["options"],
+        dimensions={name: (low, usual, high) for name, (low, usual, high) in job["dimensions"].items()},
+    )
 
 
 def _fit(opened: Opened, feeds: probes.Feeds) -> probes.Feeds:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpux.artifact import Certificate, Component, OutputParity
@@ -26,6 +27,30 @@ class Proven:
     component: Component
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a graph is proven on; the CPU provider with its defaults, as at every pull, when nothing is said.
+
+    Attributes:
+        provider: The provider's name.
+        threads: Intra-op threads; as many as the process may use when ``None``.
+        options: The provider's settings.
+        cache: Where it may keep compiled engines.
+        dimensions: What :class:`gpux.provider.Options` says of them.
+        versions: The software behind it, where a probe has told; asked when empty.
+        lenient: Whether ``lossy`` is a result too where a graph of full or half precision is proven, as long as it computes
+            the model: it is for whoever chooses a provider to say what is good enough.
+    """
+
+    provider: str = "cpu"
+    threads: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    cache: Path | None = None
+    dimensions: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    lenient: bool = False
+
+
 def prove(
     graph: Path,
     *,
@@ -36,6 +61,7 @@ def prove(
     against: str,
     save: Path | None,
     progress: Progress,
+    ground: Ground | None = None,
 ) -> Proven:
     """Prove one graph.
 
@@ -48,12 +74,15 @@ def prove(
         against: What the reference is, for the certificate.
         save: Where to write the graph's outputs, so that other variants can be compared with them.
         progress: Receives the steps.
+        ground: What it is proven on.
 
     Raises:
         ProofFailed: It crashed its runtime, or computes something else.
         RunFailed: The runtime refused it.
     """
+    ground = ground or Ground()
     job = {
+        **_told(ground),
         "graph": str(graph),
         "variant": variant,
         "probes": str(probes),
@@ -74,12 +103,28 @@ def prove(
             output=error.details.get("output", ""),
         ) from error
     outputs = tuple(OutputParity(**parity) for parity in result["parity"])
+    quality = _quality(outputs, against, variant)
+    runtime, shapes = result["runtime"], tuple(result["shapes"])
+    certificate = Certificate(quality, against, ground.provider, runtime, shapes, outputs)
+    proof.accept(certificate, variant=variant, full_precision=variant in _FULL and not ground.lenient)
+    component = Component("model", _specs(result["inputs"]), _specs(result["outputs"]))
+    return Proven(certificate, component)
+
+
+def _quality(outputs: tuple[OutputParity, ...], against: str, variant: str) -> str:
     quality = proof.classify(outputs)
-    if against == proof.ITSELF:
-        quality = proof.against_itself(quality, variant)
-    certificate = Certificate(quality, against, "cpu", result["runtime"], tuple(result["shapes"]), outputs)
-    proof.accept(certificate, variant=variant, full_precision=variant in _FULL)
-    return Proven(certificate, Component("model", _specs(result["inputs"]), _specs(result["outputs"])))
+    return proof.against_itself(quality, variant) if against == proof.ITSELF else quality
+
+
+def _told(ground: Ground) -> dict[str, object]:
+    return {
+        "provider": ground.provider,
+        "threads": ground.threads,
+        "options": dict(ground.options),
+        "cache": str(ground.cache) if ground.cache else None,
+        "dimensions": {name: list(sizes) for name, sizes in ground.dimensions.items()},
+        "versions": dict(ground.versions),
+    }
 
 
 def _bounds(graph: Path) -> parent.Limits:

@@ -17,7 +17,7 @@ _LEFT_OUT = re.compile(
 )
 _MODULE = re.compile(r"[0-9]+_[A-Za-z]\w*")  # sentence-transformers: 1_Pooling, 2_Dense …
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
-_OTHERS = {"openvino", "coreml", "tf", "flax", "runs", "logs", "__pycache__"}
+_OTHERS = re.compile("openvino|coreml|tf|flax|runs|logs|__pycache__")
 _PICKLED = re.compile(r"(?:pytorch_model.*|model|adapter_model)\.bin|.*\.(?:pt|pth|ckpt|pkl|pickle)")
 _SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}\.")
 _LARGEST_TEXT = 256 << 20
@@ -80,6 +80,8 @@ def is_pickled(path: str) -> bool:
 def is_relevant(file: Listed) -> bool:
     """Whether any caller could want a file, its external data aside; other frameworks' and training's files are not."""
     folders = posixpath.dirname(file.path).split("/")
-    if any(part in _OTHERS or part.startswith(".") or _CHECKPOINT.fullmatch(part) for part in folders):
+    if any(
+        _OTHERS.fullmatch(part) or part.startswith(".") or _CHECKPOINT.fullmatch(part) for part in folders
+    ):
         return False
     return file.path.endswith((".onnx", ".safetensors")) or is_text(file, code=True) or is_pickled(file.path)

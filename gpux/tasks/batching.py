@@ -12,6 +12,15 @@ TOKENS = 512
 ROWS = 32
 """Most texts in a batch."""
 
+USUAL = 16
+"""Texts of a batch as people count them, 32 tokens each: what ``batch`` in a plan stands for comes to the same work."""
+
+
+def limits(batch: int | None) -> tuple[int, int]:
+    """Padded tokens and texts of a batch, for the batch size of a plan."""
+    size = batch or USUAL
+    return TOKENS * size // USUAL, ROWS * size // USUAL
+
 
 def cut(lengths: Sequence[int], *, tokens: int = TOKENS, rows: int = ROWS) -> Iterator[list[int]]:
     """Positions of the texts of each batch, longest first, so that memory peaks at the start.

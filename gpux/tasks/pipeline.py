@@ -76,6 +76,12 @@ class Pipeline(ABC):
     def prefetch(cls, artifact: Artifact) -> None:
         """Read what does not need the graph, while the graph opens in another thread."""
 
+    @classmethod
+    def dimensions(cls, artifact: Artifact) -> Mapping[str, tuple[int, int, int]]:
+        """Symbolic dimension of the graph's inputs → (smallest, usual, largest) size; some runtimes compile for a range."""
+        del artifact
+        return {}
+
     @abstractmethod
     def is_item(self, inputs: Any) -> bool:
         """Whether ``inputs`` is one item rather than a list of them."""

@@ -56,6 +56,7 @@ class TextGraph:
         self, artifact: Artifact, session: Session, *, max_length: int | None, lower: bool = False
     ) -> None:
         self._session = session
+        self._tokens, self._rows = batching.limits(session.plan.batch)
         self._dtypes = {spec.name: np.dtype(spec.dtype) for spec in session.inputs if spec.name in _INPUTS}
         foreign = [spec.name for spec in session.inputs if spec.name not in _INPUTS]
         shapeless = [spec.name for spec in session.inputs if len(spec.shape) != 2]
@@ -84,7 +85,7 @@ class TextGraph:
         for first, encodings in self._windows(texts):
             if not truncate:
                 self._refuse_cut(encodings, first)
-            for members in _batches(encodings):
+            for members in self._batches(encodings):
                 feeds, spans = self._pad([encodings[i] for i in members])
                 clock.lap("preprocess")
                 answer = self._session.run(feeds, outputs)
@@ -95,7 +96,7 @@ class TextGraph:
     def feeds(self, texts: Sequence[Text]) -> Iterator[dict[str, np.ndarray]]:
         """What :meth:`run` would give the graph: one array [rows, tokens] per input, batch after batch."""
         for _, encodings in self._windows(texts):
-            for members in _batches(encodings):
+            for members in self._batches(encodings):
                 yield self._pad([encodings[i] for i in members])[0]
 
     def count(self, texts: Sequence[Text]) -> int:
@@ -153,6 +154,5 @@ class TextGraph:
                 feeds[name] = np.array((encoding.type_ids,), dtype)
         return feeds, [(0, width)]
 
-
-def _batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
-    return batching.cut([len(encoding) for encoding in encodings])
+    def _batches(self, encodings: Sequence[Encoding]) -> Iterator[list[int]]:
+        return batching.cut([len(encoding) for encoding in encodings], tokens=self._tokens, rows=self._rows)

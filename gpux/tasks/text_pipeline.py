@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpux.artifact import Artifact
-from gpux.tasks import text_samples, texts, tokens
+from gpux.tasks import batching, limits, text_samples, texts, tokens
 from gpux.tasks.pipeline import Pipeline
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.tokens import Text
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+_LONGEST = 512  # of a model that does not say
 
 
 class TextPipeline(Pipeline):
@@ -25,6 +28,12 @@ class TextPipeline(Pipeline):
     def prefetch(cls, artifact: Artifact) -> None:
         """Read the tokenizer."""
         tokens.prefetch(artifact)
+
+    @classmethod
+    def dimensions(cls, artifact: Artifact) -> Mapping[str, tuple[int, int, int]]:
+        """A batch of texts and their tokens, as the exporter names both."""
+        longest = limits.tokenizer_limit(artifact) or _LONGEST
+        return {"batch": (1, 8, batching.ROWS), "sequence": (1, min(64, longest), longest)}
 
     @abstractmethod
     def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:

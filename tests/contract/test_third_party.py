@@ -156,7 +156,7 @@ def test_it_runs_a_model_without_another_runtime_computing(tmp_path, named):
 
 def test_its_version_stands_in_reports(tmp_path):
     install(tmp_path, "gpux-numpy", line="numpy = gpux_numpy:provider")
-    code = "import json; from gpux.bench.identity import versions; print(json.dumps(versions()))"
+    code = "import json; from gpux.bench.identity import versions; print(json.dumps(versions({})))"
     assert python(tmp_path, code)["gpux-numpy"] == "1.0"
 
 

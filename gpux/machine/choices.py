@@ -1,0 +1,58 @@
+"""What a race chose for an artifact on this machine: written by the race, read at every load, and forgotten with the key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gpux.artifact import Artifact
+from gpux.machine.files import read, write
+from gpux.machine.proofs import FOLDER, folder
+from gpux.planning import Candidate, Measured, Rejected
+
+
+def recall(artifact: Artifact, machine: str) -> Measured | None:
+    """The choice that was stored for this machine as it is now; ``None`` where there is none that can be read."""
+    return _decode(read(_path(artifact, machine)))
+
+
+def store(artifact: Artifact, machine: str, measured: Measured) -> bool:
+    """Remember a choice; whether that could be done."""
+    return write(_path(artifact, machine), {**asdict(measured), "created": time.time()})
+
+
+def forget(artifact: Artifact, machine: str) -> None:
+    """Remove the choice, if there is one."""
+    _path(artifact, machine).unlink(missing_ok=True)
+
+
+def outdated(artifact: Artifact, machine: str) -> bool:
+    """Whether choices were stored by this machine as it was, or by another, and none as it is now."""
+    here = _path(artifact, machine)
+    return not here.exists() and any((artifact.directory / FOLDER).glob(f"*/{here.name}"))
+
+
+def _path(artifact: Artifact, machine: str) -> Path:
+    return folder(artifact, machine) / "choice.json"
+
+
+def _decode(record: Mapping[str, Any]) -> Measured | None:
+    try:
+        winner = record["winner"]
+        batch = winner["batch"]
+        return Measured(
+            winner=Candidate(
+                provider=str(winner["provider"]),
+                variant=str(winner["variant"]),
+                threads=int(winner["threads"]),
+                options={str(name): str(value) for name, value in winner["options"].items()},
+                batch=None if batch is None else int(batch),
+            ),
+            reason=str(record["reason"]),
+            others=tuple(Rejected(**one) for one in record["others"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,31 @@
+"""What will run, and why nothing else: records, what makes a candidate fit, and the pure choice."""
+
+from gpux.planning.choice import choose
+from gpux.planning.fitness import good_enough, proof_key, stands
+from gpux.planning.records import (
+    ANY,
+    AUTO,
+    Candidate,
+    Measured,
+    Plan,
+    Proof,
+    ProofKey,
+    Rejected,
+    Request,
+)
+
+__all__ = [
+    "ANY",
+    "AUTO",
+    "Candidate",
+    "Measured",
+    "Plan",
+    "Proof",
+    "ProofKey",
+    "Rejected",
+    "Request",
+    "choose",
+    "good_enough",
+    "proof_key",
+    "stands",
+]

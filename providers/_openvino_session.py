@@ -1,0 +1,150 @@
+"""A graph that OpenVINO compiled: arrays in, arrays out, and what the runtime says of where and how it computes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpux.errors import RunFailed
+from gpux.onnx_reader import GraphSummary
+from gpux.provider import Placement
+from gpux.tensors import TensorSpec
+
+from ._openvino_words import first_line
+
+_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8", "f64": "fp64"}
+_ORDER = ("int8", "bf16", "fp16", "fp32", "fp64")
+_HEAVY = (
+    "FullyConnected",
+    "MatMul",
+    "Gemm",
+    "Convolution",
+    "Deconvolution",
+    "MHA",
+    "ScaledAttn",
+    "LSTMCell",
+    "GRUCell",
+    "RNNSeq",
+)
+_ENDS = ("Input", "Output", "Const", "Constant", "Parameter", "Result")
+_SHAPES = 16
+"""Shapes for which compiled graphs are kept, where each has one of its own."""
+
+
+class OpenVinoSession:
+    """One compiled graph, or one per shape of its inputs; every run takes an idle request, so threads do not wait for another.
+
+    Args:
+        core: OpenVINO's ``Core``.
+        model: The graph as OpenVINO read it.
+        device: OpenVINO's name for the device.
+        properties: What it is compiled with.
+        fixed: Whether every shape of the inputs gets a compiled graph of its own.
+        declared: What the file declares: OpenVINO forgets the names of dimensions.
+    """
+
+    def __init__(
+        self,
+        core: Any,
+        model: Any,
+        device: str,
+        properties: Mapping[str, Any],
+        *,
+        fixed: bool,
+        declared: GraphSummary | None = None,
+    ) -> None:
+        self._core, self._model, self._device, self._properties = core, model, device, dict(properties)
+        names = {spec.name: spec for spec in (*declared.inputs, *declared.outputs)} if declared else {}
+        self.inputs = tuple(_spec(port, names) for port in model.inputs)
+        self.outputs = tuple(_spec(port, names) for port in model.outputs)
+        self._names = [spec.name for spec in self.outputs]
+        self._lock = threading.Lock()
+        self._compiled: Any = self._compile(model)
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._fixed = fixed
+        self._shaped: OrderedDict[tuple[Any, ...], tuple[queue.SimpleQueue[Any], Any]] = OrderedDict()
+
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run the graph once."""
+        names = self._names if outputs is None else list(outputs)
+        try:
+            idle, compiled = self._request(feeds)
+            try:
+                request = idle.get_nowait()
+            except queue.Empty:
+                request = compiled.create_infer_request()
+            try:
+                found = request.infer(dict(feeds), share_inputs=True)
+                arrays = dict(zip(self._names, found.values(), strict=True))
+                return {name: arrays[name] for name in names}
+            finally:
+                idle.put(request)
+        except Exception as error:
+            raise RunFailed(
+                f"OpenVINO failed while running on {self._device}: {first_line(error)}",
+                hint="check the inputs' shapes against gpux show, or try another --provider",
+                provider="openvino",
+            ) from error
+
+    def placement(self) -> Placement:
+        """Nodes and precision of the compiled graph, as the runtime tells them."""
+        kinds: list[tuple[str, str]] = []
+        for node in self._compiled.get_runtime_model().get_ordered_ops():
+            info = node.get_rt_info()
+            kinds.append((_told(info, "layerType"), _told(info, "runtimePrecision")))
+        heavy = Counter(precision for kind, precision in kinds if kind.startswith(_HEAVY))
+        asked = str(self._properties["INFERENCE_PRECISION_HINT"])
+        found = {_NAMES.get(name, name) for name in (heavy or {asked: 1})}
+        precision = min(found, key=lambda name: _ORDER.index(name) if name in _ORDER else 0)
+        nodes = sum(kind not in _ENDS for kind, _ in kinds)
+        devices = ", ".join(self._compiled.get_property("EXECUTION_DEVICES"))
+        return Placement("openvino", devices, precision, {"OpenVINO": nodes}, 1.0)
+
+    def close(self) -> None:
+        """Let go of the runtime's memory."""
+        self._compiled = self._model = self._core = None
+        self._idle = queue.SimpleQueue()
+        self._shaped.clear()
+
+    def _compile(self, model: Any) -> Any:
+        return self._core.compile_model(model, self._device, self._properties)
+
+    def _request(self, feeds: Mapping[str, np.ndarray]) -> tuple[queue.SimpleQueue[Any], Any]:
+        """Idle requests for these shapes, and what makes another."""
+        if not self._fixed:
+            return self._idle, self._compiled
+        shapes = tuple((name, array.shape) for name, array in sorted(feeds.items()))
+        with self._lock:
+            entry = self._shaped.get(shapes)
+            if entry is None:
+                model = self._model.clone()
+                model.reshape({name: list(shape) for name, shape in shapes})
+                entry = self._shaped[shapes] = (queue.SimpleQueue(), self._compile(model))
+                if len(self._shaped) > _SHAPES:
+                    self._shaped.popitem(last=False)
+            self._shaped.move_to_end(shapes)
+            return entry
+
+
+def _told(info: Any, key: str) -> str:
+    if key not in info:
+        return ""
+    found = info[key]
+    return str(getattr(found, "value", found))
+
+
+def _spec(port: Any, declared: Mapping[str, TensorSpec]) -> TensorSpec:
+    name = port.get_any_name()
+    if name in declared:
+        return declared[name]
+    shape = tuple(dim.get_length() if dim.is_static else None for dim in port.get_partial_shape())
+    dtype = port.get_element_type()
+    kind = "bfloat16" if dtype.get_type_name() == "bf16" else np.dtype(dtype.to_dtype()).name
+    return TensorSpec(name, kind, shape)

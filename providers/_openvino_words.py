@@ -1,0 +1,10 @@
+"""What OpenVINO says, for people; knows nothing of graphs."""
+
+from __future__ import annotations
+
+
+def first_line(error: Exception) -> str:
+    """What OpenVINO says, without the places in its own source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (telling or lines or [type(error).__name__])[0]

@@ -1,0 +1,140 @@
+"""The OpenVINO provider: OpenVINO's own runtime, on its CPU, GPU, NPU or AUTO device, with the precision always said."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from gpux import selftest
+from gpux.errors import GpuxError, InvalidSetting, ProviderUnavailable, RunFailed
+from gpux.onnx_reader import read_graph
+from gpux.provider import RUNTIME, Device, Opened, Options, Probe, Runtime, Setting, State, setting
+
+from ._openvino_session import OpenVinoSession
+from ._openvino_words import first_line
+
+# INFERENCE_PRECISION_HINT is never left to the runtime: on a CPU with bf16 its own choice is bf16, unasked and unsaid.
+# https://docs.openvino.ai/2026/openvino-workflow/running-inference/optimize-inference/precision-control.html
+_PRECISION = Setting(
+    "precision",
+    "What it may compute in: fp32, or half precision where the device has it.",
+    default="fp32",
+    values=("fp32", "fp16", "bf16"),
+    race=("fp32", "bf16", "fp16"),
+    numeric=True,
+)
+_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+_DEVICE = Setting("device", "CPU, GPU, GPU.1, NPU or AUTO.", default="CPU", numeric=True)
+_SHAPES = Setting(
+    "shapes",
+    "fixed compiles the graph anew for every shape of its inputs, which pays where there are few.",
+    default="dynamic",
+    values=("dynamic", "fixed"),
+)
+_INSTALL = "pip install 'gpux[openvino]'"
+
+
+class OpenVino:
+    """Intel's runtime; its CPU device runs on every x86-64 and Arm processor."""
+
+    name = "openvino"
+    runtime = Runtime("openvino", "OpenVINO", ("openvino",))
+    extra = "openvino"
+    rank = 5  # below cpu while nothing was measured: the proof ran there
+    settings = (_PRECISION, _DEVICE, _SHAPES)
+
+    def probe(self) -> Probe:
+        """Compute the self-test's graph on the CPU device, the one that is always there."""
+        if find_spec("openvino") is None:
+            return Probe(self.name, State.MISSING, reason="`openvino` is not installed", hint=_INSTALL)
+        try:
+            import openvino
+
+            core = openvino.Core()
+            names = core.available_devices
+            devices = tuple(_device(core, name) for name in names)
+        except Exception as error:  # noqa: BLE001 - a broken installation raises what it likes
+            reason = f"`openvino` cannot be used: {first_line(error)}"
+            return Probe(self.name, State.INSTALLED, reason=reason, hint=f"{_INSTALL} --force-reinstall")
+        versions = {"openvino": openvino.__version__.partition("-")[0]}
+        if not devices:
+            return Probe(
+                self.name, State.INSTALLED, versions=versions, reason="it lists no device", hint=_INSTALL
+            )
+        try:
+            first = {"device": names[0].partition(".")[0]}
+            opened = self._open(selftest.graph(), Options(threads=1, extra=first))
+            right = selftest.matches(opened.run(selftest.feeds())["y"])
+        except GpuxError as error:
+            return Probe(self.name, State.LISTED, devices, versions, error.message, error.hint)
+        if not right:
+            reason = "it computed a three-node graph wrongly"
+            return Probe(self.name, State.LISTED, devices, versions, reason, f"{_INSTALL} --upgrade")
+        return Probe(self.name, State.WORKS, devices, versions)
+
+    def open(self, graph: Path, options: Options, /) -> Opened:
+        """Compile a graph file for ``options.extra["device"]``, with ``options.threads`` threads on the CPU device."""
+        return self._open(graph, options)
+
+    def _open(self, graph: Path | bytes, options: Options) -> Opened:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ProviderUnavailable(
+                "`openvino` is not installed", hint=_INSTALL, provider=self.name
+            ) from error
+        core = openvino.Core()
+        device = setting("device", options.extra, self).upper()
+        _must_have(core, device)
+        fixed = setting("shapes", options.extra, self) == "fixed"
+        try:
+            model = core.read_model(io.BytesIO(graph) if isinstance(graph, bytes) else str(graph))
+            ends = None if isinstance(graph, bytes) else read_graph(graph)
+            properties = self._properties(device, options)
+            return OpenVinoSession(core, model, device, properties, fixed=fixed, declared=ends)
+        except Exception as error:
+            label = "the graph" if isinstance(graph, bytes) else f"`{graph.name}`"
+            raise RunFailed(
+                f"OpenVINO refused {label} on {device}: {first_line(error)}",
+                hint="try --provider cpu",
+                provider=self.name,
+            ) from error
+
+    def _properties(self, device: str, options: Options) -> dict[str, Any]:
+        properties: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[setting("precision", options.extra, self)],
+        }
+        if device == "CPU":
+            properties["INFERENCE_NUM_THREADS"] = options.threads
+        elif options.cache is not None:  # the CPU device compiles faster than it reads a cache back
+            properties["CACHE_DIR"] = str(options.cache)
+        raw = {n.removeprefix(RUNTIME): v for n, v in options.extra.items() if n.startswith(RUNTIME)}
+        return {**properties, **raw}
+
+
+def _device(core: Any, name: str) -> Device:
+    kind = name.partition(".")[0].lower()
+    memory = None
+    if kind == "gpu":
+        memory = int(core.get_property(name, "GPU_DEVICE_TOTAL_MEM_SIZE"))
+    full = str(core.get_property(name, "FULL_DEVICE_NAME")).strip()
+    return Device(f"{name}: {full}" if full else name, kind, memory)
+
+
+def _must_have(core: Any, device: str) -> None:
+    have = core.available_devices
+    if device.partition(":")[0] in {"AUTO", "MULTI", "HETERO"} or device in have:
+        return
+    if not any(one.partition(".")[0] == device for one in have):
+        listed = ", ".join(have) or "none"
+        raise InvalidSetting(
+            f"OpenVINO has no device `{device}` here",
+            hint=f"its devices are {listed}; AUTO lets it choose",
+            setting="device",
+        )
+
+
+provider = OpenVino()
