@@ -44,6 +44,8 @@ def configuration(report: Report) -> dict[str, str]:
         "variant": identity.variant,
         "provider": identity.provider,
         "threads": str(identity.threads),
+        "options": " ".join(f"{name}={value}" for name, value in sorted(identity.options.items()))
+        or "defaults",
         "scenario": settings.scenario,
         "batch": str(identity.workload.batch),
         "concurrency": str(settings.concurrency),

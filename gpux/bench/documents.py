@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from gpux.bench.records import Mismatch, decode, encode
 from gpux.errors import InvalidInput, StoreUnwritable
 
-SCHEMA = 2
+SCHEMA = 3
 REPORT = "gpux benchmark"
 SUITE = "gpux benchmark suite"
 

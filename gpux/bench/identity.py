@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -17,16 +18,7 @@ if TYPE_CHECKING:
     from gpux.artifact import Certificate
     from gpux.bench.subject import Subject
 
-DISTRIBUTIONS = (
-    "numpy",
-    "tokenizers",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-migraphx",
-    "onnxruntime-directml",
-    "onnxruntime-openvino",
-    "openvino",
-)
+DISTRIBUTIONS = ("numpy", "tokenizers")
 FRAMEWORKS = ("torch", "transformers")
 """Named where they are in the process: only the measurement of a source model loads them."""
 
@@ -54,6 +46,8 @@ class Identity:
         share: Nodes on that provider / all nodes, from 0 to 1.
         left_behind: Operator types that ran elsewhere.
         threads: Intra-op threads.
+        options: The provider's settings that differ from its defaults, and ``batch``, the items that are computed together
+            where many are answered, where that is not the task's own choice.
         versions: Software → version.
         machine: The machine.
         started: When the benchmark began: ISO 8601, UTC.
@@ -78,6 +72,7 @@ class Identity:
     share: float
     left_behind: tuple[str, ...]
     threads: int
+    options: dict[str, str]
     versions: dict[str, str]
     machine: hardware.Machine
     started: str
@@ -87,7 +82,7 @@ class Identity:
 def identify(model: Subject, workload: Workload, *, mode: str = "onnx") -> Identity:
     """The identity of a benchmark of these inputs that begins now."""
     artifact, plan, placement = model.artifact, model.plan, model.placement
-    certificate = artifact.variant(plan.variant).certificate
+    certificate = plan.certificate or artifact.variant(plan.variant).certificate
     source = mode == "torch"
     return Identity(
         reference=artifact.reference,
@@ -108,16 +103,21 @@ def identify(model: Subject, workload: Workload, *, mode: str = "onnx") -> Ident
         share=placement.share,
         left_behind=tuple(placement.left_behind),
         threads=plan.threads,
-        versions=versions(),
+        options={**plan.options, **({"batch": str(plan.batch)} if plan.batch else {})},
+        versions=versions(plan.versions),
         machine=hardware.describe(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         workload=workload,
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of GPUX, Python, and every installed package that computes: runtimes and provider plug-ins."""
-    found = {"gpux": __version__, "python": platform.python_version()}
+def versions(software: Mapping[str, str]) -> dict[str, str]:
+    """Versions of GPUX, Python, what computes before and after the graph, and the packages that bring providers.
+
+    Args:
+        software: What lies behind the provider: its runtime, its driver.
+    """
+    found = {"gpux": __version__, "python": platform.python_version(), **software}
     for name in (*DISTRIBUTIONS, *(name for name in FRAMEWORKS if name in sys.modules)):
         try:
             found[name] = version(name)

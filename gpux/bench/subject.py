@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from gpux.artifact import Artifact
+from gpux.artifact import Artifact, Certificate
 
 
 class Placed(Protocol):
@@ -32,6 +32,25 @@ class Planned(Protocol):
     def variant(self) -> str: ...
     @property
     def threads(self) -> int: ...
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The provider's settings that differ from its defaults."""
+        ...
+
+    @property
+    def batch(self) -> int | None:
+        """Items that are computed together where many are answered."""
+        ...
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The proof of the variant on the provider that runs it; the pull's own counts where there is none."""
+        ...
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The software behind the provider → version."""
+        ...
 
 
 class Task(Protocol):

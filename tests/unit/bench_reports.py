@@ -99,7 +99,7 @@ def report(seconds=None, *, batch=1, concurrency=1, rate=None, scenario=None, le
         "reference": "org/tiny", "resolved": "0" * 40, "digest": "d" * 64, "task": "feature-extraction",
         "mode": "onnx", "variant": "fp32", "quality": "exact", "against": "pytorch fp32", "proven_on": "cpu",
         "min_cosine": 0.99999999, "top1": None, "provider": "cpu", "device": "cpu", "precision": "fp32",
-        "nodes": {"CPUExecutionProvider": 9}, "share": 1.0, "left_behind": (), "threads": 8,
+        "nodes": {"CPUExecutionProvider": 9}, "share": 1.0, "left_behind": (), "threads": 8, "options": {},
         "started": "2026-01-02T03:04:05+00:00",
     }  # fmt: skip
     unknown = set(identity) - {field.name for field in fields(Identity)}

@@ -13,7 +13,7 @@ from bench_subject import Sleeper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpux.bench import benchmark, stats
+from gpux.bench import benchmark, documents, stats
 from gpux.bench.report import Report
 from gpux.bench.samples import Samples, Series
 from gpux.bench.suite import Reason, Row, Suite, read_report
@@ -144,7 +144,8 @@ def _set(raw, path, value):
         (("cautions",), {}, "cautions"),
         (("surprise",), 1, "surprise"),
         (("schema",), 1, "schema 1"),
-        (("schema",), 3, "schema 3"),
+        (("schema",), 2, "schema 2"),
+        (("schema",), 4, "schema 4"),
         (("schema",), "1", "schema"),
         (("kind",), "something else", "kind"),
     ],
@@ -161,7 +162,7 @@ def test_a_damaged_or_foreign_report_is_refused_and_the_field_named(report, path
 
 def test_a_newer_schema_says_to_upgrade(report):
     with pytest.raises(InvalidInput) as caught:
-        Report.from_json(json.dumps({**_raw(report), "schema": 3}))
+        Report.from_json(json.dumps({**_raw(report), "schema": 4}))
     assert "upgrade" in caught.value.hint
 
 
@@ -272,7 +273,7 @@ def test_what_is_wrong_with_a_long_name_is_said_in_few_words(report):
 
 
 def test_an_agreement_in_a_suite_is_a_cosine(report):
-    suite = Suite(2, False, {}, True, (Row("a", {}, report, None, 1.5),))
+    suite = Suite(documents.SCHEMA, False, {}, True, (Row("a", {}, report, None, 1.5),))
     with pytest.raises(InvalidInput, match=r"rows\[0\]\.agreement"):
         Suite.from_json(suite.to_json())
 
@@ -283,7 +284,7 @@ def test_a_suite_makes_the_round_trip_and_is_told_from_a_report(report, tmp_path
         Row("batch 2", {"batch": "2"}, None, Reason("RunFailed", "it failed", "try less"), None),
         Row("batch 4", {"batch": "4"}, report, None, 0.999),
     )
-    suite = Suite(2, False, {"batch": ("1", "2", "4")}, True, rows)
+    suite = Suite(documents.SCHEMA, False, {"batch": ("1", "2", "4")}, True, rows)
     assert Suite.from_json(suite.to_json()) == suite
     assert suite.reports == (report, report)
     suite.save(tmp_path / "suite.json")

@@ -79,6 +79,7 @@ def placement(who: Identity) -> Line:
         f"{weights}computed in {who.precision}",
         f"{percent(who.share)} of {nodes}",
         units.count(who.threads, "thread"),
+        *(f"{name} {value}" for name, value in sorted(who.options.items())),
     ]
     if who.left_behind:
         parts.append(f"elsewhere: {', '.join(who.left_behind)}")

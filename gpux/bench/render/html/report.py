@@ -171,7 +171,8 @@ def _chips(report: Report) -> list[str]:
     found += [how.scenario] if how.level == "task" else [how.scenario, "the graph alone"]
     if how.concurrency > 1:
         found.append(f"{how.concurrency} at once")
-    return [*found, units.count(who.threads, "thread")]
+    settings = (f"{name} {value}" for name, value in sorted(who.options.items()))
+    return [*found, units.count(who.threads, "thread"), *settings]
 
 
 def _cards(report: Report) -> list[tuple[str, str, str]]:
