@@ -29,7 +29,7 @@ def check(
     lacking: Sequence[str] | None = None,
     root: Path = Path("/"),
 ) -> list[Check]:
-    """Findings about onnxruntime-gpu; none without it, and none about a GPU that cannot be reached at all.
+    """Findings about onnxruntime-gpu; none without it. A GPU that has no driver is another look's finding.
 
     ``lacking`` names the libraries that were not found; they are looked for where it is ``None``.
     """
@@ -37,6 +37,8 @@ def check(
     if package is None:
         return []
     if not any(one.vendor == "nvidia" for one in accelerators):
+        if sum(one.runtime for one in packages) > 1:  # which is the finding, with a line for both
+            return []
         finding = f"{_GPU} {package.version} is installed, and there is no NVIDIA GPU: it runs on the CPU"
         return [Check("cuda", "note", finding, f"pip uninstall -y {_GPU} && {CPU}")]
     wanted = built_for(package)

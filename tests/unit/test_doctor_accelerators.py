@@ -190,6 +190,8 @@ def test_cuda_without_a_gpu(machine):
     (check,) = cuda_look(machine)
     assert check.state == "note"
     assert check.remedy == "pip uninstall -y onnxruntime-gpu && pip install 'gpux[cpu]'"
+    both = packages(machine, "onnxruntime", "onnxruntime-gpu")
+    assert cuda.check(both, (), driver=None, root=machine.root) == []  # one line mends both
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows' drivers have other numbers")
