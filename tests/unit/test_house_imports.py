@@ -7,6 +7,7 @@ from house import imports, modules
 
 LEAVES = {
     "_version",
+    "devices",
     "entry_points",
     "errors",
     "events",
