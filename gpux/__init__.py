@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gpux.export.toolchains import exporters, install_exporter
     from gpux.loading import load, plan, providers
     from gpux.model import Model
+    from gpux.race import forget, tune
+    from gpux.race.record import Race
     from gpux.registry.pull import plan_pull, pull
     from gpux.registry.store import Removal, Store
 
@@ -32,6 +34,7 @@ __all__ = [
     "Artifact",
     "History",
     "Model",
+    "Race",
     "Removal",
     "Report",
     "Store",
@@ -44,6 +47,7 @@ __all__ = [
     "diagnose",
     "errors",
     "exporters",
+    "forget",
     "install_exporter",
     "load",
     "plan",
@@ -54,12 +58,14 @@ __all__ = [
     "read_report",
     "read_thresholds",
     "sweep",
+    "tune",
 ]
 
 _HOMES = {
     "Artifact": "gpux.artifact",
     "History": "gpux.bench.history",
     "Model": "gpux.model",
+    "Race": "gpux.race.record",
     "Removal": "gpux.registry.store",
     "Report": "gpux.bench.report",
     "Store": "gpux.registry.store",
@@ -70,6 +76,7 @@ _HOMES = {
     "compare": "gpux.bench.comparison",
     "diagnose": "gpux.doctor",
     "exporters": "gpux.export.toolchains",
+    "forget": "gpux.race",
     "install_exporter": "gpux.export.toolchains",
     "load": "gpux.loading",
     "plan": "gpux.loading",
@@ -80,6 +87,7 @@ _HOMES = {
     "read_report": "gpux.bench.suite",
     "read_thresholds": "gpux.bench.assess",
     "sweep": "gpux.campaign",
+    "tune": "gpux.race",
 }
 
 

@@ -45,11 +45,20 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that a provider can run on; ``memory`` in bytes where the runtime tells."""
+    """A device that a provider can run on.
+
+    Attributes:
+        name: As its maker calls it.
+        kind: ``cpu``, ``gpu``, ``npu`` …
+        memory: Bytes, where the runtime tells.
+        precisions: What it really computes in, where the runtime tells (``fp32``, ``bf16`` …): others are accepted and become
+            one of these.
+    """
 
     name: str
     kind: str
     memory: int | None = None
+    precisions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

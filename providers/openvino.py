@@ -26,6 +26,7 @@ _PRECISION = Setting(
     numeric=True,
 )
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+_CAPABLE = {"FP32": "fp32", "BF16": "bf16", "FP16": "fp16"}
 _DEVICE = Setting("device", "CPU, GPU, GPU.1, NPU or AUTO.", default="CPU", numeric=True)
 _SHAPES = Setting(
     "shapes",
@@ -120,8 +121,10 @@ def _device(core: Any, name: str) -> Device:
     memory = None
     if kind == "gpu":
         memory = int(core.get_property(name, "GPU_DEVICE_TOTAL_MEM_SIZE"))
+    able = core.get_property(name, "OPTIMIZATION_CAPABILITIES")
+    precisions = tuple(ours for theirs, ours in _CAPABLE.items() if theirs in able)
     full = str(core.get_property(name, "FULL_DEVICE_NAME")).strip()
-    return Device(f"{name}: {full}" if full else name, kind, memory)
+    return Device(f"{name}: {full}" if full else name, kind, memory, precisions)
 
 
 def _must_have(core: Any, device: str) -> None:

@@ -80,6 +80,10 @@ class Measurement:
         """Steady runs that began so far, failed ones too."""
         return self._begun["steady"]
 
+    def seconds(self, since: int) -> list[float]:
+        """Seconds of the steady runs from one on, in the order in which they ended."""
+        return [(run.end - run.start) / NANO for _, run in self._runs["steady"][since:]]
+
     @property
     def pace(self) -> float:
         """Seconds of a run: the median of the warm-up, or the first where there is none."""

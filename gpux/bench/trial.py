@@ -120,6 +120,10 @@ class Trial:
         """Steady runs that began so far, failed ones too."""
         return self._measurement.begun
 
+    def paces(self, since: int) -> list[float]:
+        """Seconds per item of the steady runs from one on, in the order in which they ended."""
+        return [seconds / (self._settings.batch or 1) for seconds in self._measurement.seconds(since)]
+
     @property
     def pace(self) -> float:
         """Seconds of a run, as the warm-up had it."""

@@ -33,7 +33,9 @@ class Sweeping(Measuring, total=False):
         task: Another task that the graph can answer.
         threads: Intra-op threads.
         strict: Whether partial placement is an error.
-        quality: The worst certificate that ``auto`` may take.
+        quality: The worst proof that is taken.
+        options: Settings of the named provider.
+        batch: Items that are computed together where many are answered.
         token: A Hub token, for a pull.
         offline: Whether to keep off the network.
     """
@@ -44,6 +46,8 @@ class Sweeping(Measuring, total=False):
     threads: int | None
     strict: bool
     quality: str
+    options: Mapping[str, str] | None
+    batch: int | None
     token: str | None
     offline: bool | None
 
@@ -106,7 +110,18 @@ def sweep(
     return suite(members, checked, conductor)
 
 
-_LOADING = ("provider", "variant", "task", "threads", "strict", "quality", "token", "offline")
+_LOADING = (
+    "provider",
+    "variant",
+    "task",
+    "threads",
+    "strict",
+    "quality",
+    "options",
+    "batch",
+    "token",
+    "offline",
+)
 
 
 def _configurations(
@@ -143,6 +158,8 @@ def _job(artifact: Artifact, wishes: Mapping[str, Any], preparation: Mapping[str
         "task": wishes["task"],
         "strict": bool(wishes["strict"]),
         "quality": wishes["quality"] or "near",
+        "options": dict(wishes["options"] or {}),
+        "batch": wishes["batch"],
         "preparation": dict(preparation),
     }
 

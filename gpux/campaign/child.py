@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from gpux.bench.trial import Trial
 
 
+_TOLD = 20_000
+"""Runs of a round whose seconds are told with it; the report has all."""
+
+
 def main() -> None:
     """Serve jobs from standard input until the parent ends."""
     child.serve(_Bench().answer)
@@ -32,8 +36,13 @@ class _Bench:
         if self._trial is None:
             raise RunFailed("no model is open in this process", hint="run the command again")
         if job["do"] == "round":
+            before = self._trial.done
             self._trial.round(runs=job["runs"], seconds=job["seconds"], more=job["more"])
-            return {"begun": self._trial.begun, "broken": self._trial.broken}
+            return {
+                "begun": self._trial.begun,
+                "broken": self._trial.broken,
+                "paces": self._trial.paces(before)[-_TOLD:],
+            }
         if job["do"] == "answer":
             return {"answers": self._trial.answers()}
         report = self._trial.report(interrupted=job["interrupted"])

@@ -31,10 +31,17 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What became of some steady runs: how many began by now, and whether nothing more will come of it."""
+    """What became of some steady runs.
+
+    Attributes:
+        begun: Steady runs that began by now.
+        broken: Whether nothing more will come of it.
+        paces: Seconds per item of those runs that were answered, in their order.
+    """
 
     begun: int
     broken: bool
+    paces: tuple[float, ...] = ()
 
 
 class Bench(Protocol):

@@ -27,7 +27,7 @@ def trial(
 
     Args:
         job: ``artifact`` (its directory), ``mode``, ``provider``, ``variant``, ``task``, ``threads``, ``strict``,
-            ``quality``, ``source`` (the checkpoint's directory, for ``torch``), ``preparation`` (seconds), ``inputs``,
+            ``quality``, ``options``, ``batch``, ``source`` (the checkpoint's directory, for ``torch``), ``preparation`` (seconds), ``inputs``,
             ``typed``, ``settings``.
         progress: Receives phases and runs.
         stop: Set to end a phase after the runs under way.
@@ -88,4 +88,6 @@ def _load(job: Mapping[str, Any]) -> Model:
         threads=job["threads"],
         strict=job["strict"],
         quality=job["quality"],
+        options=job["options"],
+        batch=job["batch"],
     )

@@ -30,11 +30,13 @@ class Remote:
     Args:
         job: What it opens and how that is measured.
         place: Where it runs.
+        bounds: When it is given up; as long as a benchmark was asked to last when ``None``.
     """
 
-    def __init__(self, job: Mapping[str, Any], place: Place) -> None:
+    def __init__(self, job: Mapping[str, Any], place: Place, *, bounds: Limits | None = None) -> None:
         self._job = {**job, "source": str(place.source) if place.source else None}
         self._place = place
+        self._bounds = bounds or _bounds(job["settings"]["rate"])
         self._worker: Worker | None = None
         self._busy = False
 
@@ -44,13 +46,14 @@ class Remote:
             "gpux.campaign.child",
             python=self._place.python,
             environment=self._place.environment,
-            bounds=_bounds(self._job["settings"]["rate"]),
+            bounds=self._bounds,
         )
         return Ready(**self._ask({"do": "open", **self._job}, progress))
 
     def round(self, *, runs: int | None, seconds: float | None, more: bool, progress: Progress) -> Round:
         """Steady runs, of a round of their own or more of the one before."""
-        return Round(**self._ask({"do": "round", "runs": runs, "seconds": seconds, "more": more}, progress))
+        found = self._ask({"do": "round", "runs": runs, "seconds": seconds, "more": more}, progress)
+        return Round(found["begun"], found["broken"], tuple(found["paces"]))
 
     def report(self, *, interrupted: bool, progress: Progress) -> Report:
         """Everything so far."""

@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": ("upkeep", "Hash stored models and compare them with their manifests."),
     "df": ("upkeep", "Show what the store takes on disk."),
     "cp": ("upkeep", "Give a stored model another name."),
+    "tune": ("tune", "Measure every proven way to run a model here, and remember the best."),
     "why": ("machine", "Show which provider would run a model, and why no other."),
     "providers": ("machine", "Show which providers work here, and what stops the others."),
     "doctor": ("machine", "Find what is wrong on this machine and say what to type."),

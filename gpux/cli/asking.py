@@ -13,6 +13,21 @@ from gpux.cli import completing
 from gpux.cli.options import choice
 from gpux.errors import UsageError
 
+
+def read_options(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Settings of a provider from texts such as ``precision=bf16``."""
+    del context, parameter
+    found = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"`{text}` sets nothing", hint="write it like --option precision=bf16")
+        found[name.strip()] = value.strip()
+    return found
+
+
 _ASKING = (
     click.argument("model", shell_complete=completing.models),
     click.argument("inputs", nargs=-1, metavar="[INPUT]…"),
@@ -39,6 +54,14 @@ _ASKING = (
         type=int,
         metavar="N",
         help="Threads inside an operator; the cores allowed when not given.",
+    ),
+    click.option(
+        "--option",
+        "options",
+        multiple=True,
+        metavar="K=V",
+        callback=read_options,
+        help="A setting of the named provider, such as precision=bf16; may be given again.",
     ),
     click.option(
         "--strict", is_flag=True, help="Fail if any part of the graph runs elsewhere than on the provider."

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 import gpux
 from gpux.cli import completing
 from gpux.cli.options import choice, examples, talk
 from gpux.cli.printer import Printer, size
+
+if TYPE_CHECKING:
+    from gpux.planning import Plan
 
 
 @click.command(
@@ -24,16 +29,42 @@ def why_command(
     if printer.json:
         printer.record(plan)
         return
-    rows = [(plan.provider, plan.variant, f"chosen: {plan.reason}; {plan.threads} threads")]
-    rows += [(r.provider, r.variant, r.reason + (f" ({r.hint})" if r.hint else "")) for r in plan.rejected]
-    printer.table(("provider", "variant", "reason"), rows)
+    proof = plan.certificate
+    proven = "" if proof else "; to be proven on this provider when it is first opened"
+    threads = f"{plan.threads} thread" + "s" * (plan.threads != 1)
+    rows = [(plan.provider, plan.variant, _settings(plan), f"chosen: {plan.reason}; {threads}{proven}")]
+    rows += [
+        (r.provider, r.variant, r.settings, r.reason + (f" ({r.hint})" if r.hint else ""))
+        for r in plan.rejected
+    ]
+    if not any(row[2] for row in rows):
+        rows = [(provider, variant, why) for provider, variant, _, why in rows]  # type: ignore[misc]
+    columns = (
+        ("provider", "variant", "settings", "reason")
+        if len(rows[0]) == 4
+        else ("provider", "variant", "reason")
+    )
+    printer.table(columns, rows)
+    if plan.note:
+        printer.say(f"note: {plan.note}")
+
+
+def _settings(plan: Plan) -> str:
+    batch = {"batch": str(plan.batch)} if plan.batch else {}
+    return " ".join(f"{name}={value}" for name, value in sorted({**plan.options, **batch}.items()))
 
 
 @click.command("providers", epilog=examples("gpux providers", "gpux providers --json"))
+@click.option(
+    "--fresh", is_flag=True, help="Try all again, instead of remembering what this machine did before."
+)
 @talk
-def providers_command(printer: Printer) -> None:
-    """Try every installed provider: `works` means that it ran a graph and the numbers were right."""
-    probes = gpux.providers()
+def providers_command(printer: Printer, *, fresh: bool) -> None:
+    """Try every installed provider: `works` means that it ran a graph and the numbers were right.
+
+    Each is tried in a process of its own, and what was found is remembered until hardware, drivers or packages change.
+    """
+    probes = gpux.providers(fresh=fresh)
     if printer.json:
         printer.record(probes)
         return

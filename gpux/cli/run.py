@@ -63,6 +63,8 @@ def run_command(
         loaded = gpux.load(model, progress=watch, **wishes)
     with loaded:
         printer.detail(f"runs on {loaded.placement}; {loaded.plan.reason}")
+        if loaded.plan.note:
+            printer.say(f"note: {loaded.plan.note}")
         _warn_partial(printer, loaded)
         items = gather(loaded.artifact.reference, inputs, typed, files, loaded.pipeline.parse)
         answers = loaded(items, **parameters)

@@ -18,6 +18,7 @@ from gpux.doctor.check import Check
 from gpux.errors import GpuxError
 from gpux.export import toolchains
 from gpux.hardware import Machine
+from gpux.machine import probes
 from gpux.provider import Probe, Provider, State
 
 __all__ = ["Check", "diagnose"]
@@ -87,13 +88,13 @@ def _accelerators(installed: Packages, listed: Accelerators) -> list[Check]:
 
 def _providers() -> list[Check]:
     found = discovery.discover()
-    return judge((one.probe() for one in found.values()), found)
+    return judge(probes.probe(found, fresh=True), found)
 
 
-def judge(probes: Iterable[Probe], found: Mapping[str, Provider]) -> list[Check]:
+def judge(tried: Iterable[Probe], found: Mapping[str, Provider]) -> list[Check]:
     """What providers found when they tried themselves. Those whose software nobody installed are one line."""
     checks, absent = [], []
-    for probe in probes:
+    for probe in tried:
         subject = f"provider {probe.provider}"
         if probe.state is State.WORKS:
             checks.append(Check(subject, "ok", "computed the self-test rightly"))

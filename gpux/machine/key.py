@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from gpux import hardware
+from gpux import devices, hardware
 from gpux._version import __version__
 from gpux.entry_points import entry_points, installed
 from gpux.provider import Provider
@@ -39,6 +39,7 @@ def key(providers: Mapping[str, Provider]) -> str:
     """
     facts = {
         "machine": asdict(hardware.describe()),
+        "accelerators": [asdict(one) for one in devices.accelerators()],
         "software": software(one.runtime.distribution for one in providers.values()),
         "providers": entry_points("gpux.providers"),
         "python": [sys.implementation.cache_tag, sys.prefix],

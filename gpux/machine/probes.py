@@ -149,7 +149,9 @@ def _decode(record: Mapping[str, Any]) -> Probe:
     return Probe(
         provider=str(record["provider"]),
         state=State(record["state"]),
-        devices=tuple(Device(**device) for device in record["devices"]),
+        devices=tuple(
+            Device(**{**device, "precisions": tuple(device["precisions"])}) for device in record["devices"]
+        ),
         versions={str(name): str(version) for name, version in record["versions"].items()},
         reason=record["reason"],
         hint=record["hint"],

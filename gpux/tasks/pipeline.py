@@ -57,6 +57,7 @@ class Pipeline(ABC):
         noun: What its items are, as people count them ("120 sentences per second").
         parameters: Names of the keyword arguments that :meth:`answer` takes.
         window: Items that :meth:`stream` holds at once.
+        batch: Items that are computed together where many are answered and no plan says otherwise.
 
     Raises:
         CorruptArtifact: A file that the task may read was altered since it was stored.
@@ -66,6 +67,7 @@ class Pipeline(ABC):
     noun: ClassVar[str] = "inputs"
     parameters: ClassVar[tuple[str, ...]] = ()
     window: ClassVar[int] = 2048
+    batch: ClassVar[int] = 16
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         integrity.check(artifact, _small_files(artifact))

@@ -23,6 +23,7 @@ class TextPipeline(Pipeline):
     """A task whose items are texts, or are made of them."""
 
     noun: ClassVar[str] = "texts"
+    batch: ClassVar[int] = batching.USUAL
 
     @classmethod
     def prefetch(cls, artifact: Artifact) -> None:

@@ -46,12 +46,23 @@ LAW = {
     "bench": LEAVES | {"artifact"},
     # Where the benchmark meets the store, the loader and the exporter's environment.
     "campaign": BELOW_TASKS | {"bench", "worker", "tasks", "model", "loading", "registry", "export"},
+    # Candidates measured against each other, with the campaign's processes and the benchmark's statistics.
+    "race": BELOW_TASKS
+    | {"bench", "campaign", "discovery", "loading", "machine", "registry", "tasks", "worker"},
     "serve": LEAVES | {"artifact"},
-    "doctor": LEAVES | {"discovery", "export", "provider", "registry"},
+    "doctor": LEAVES | {"discovery", "machine", "export", "provider", "registry"},
     "cli": {"_version", "errors", "settings", "events", "bench", "the door"},
     "__main__": {"cli"},
     "the door": LEAVES
-    | {"artifact", "bench", "campaign", "loading", "model", "registry"},  # gpux/__init__.py: the public names
+    | {
+        "artifact",
+        "bench",
+        "campaign",
+        "loading",
+        "model",
+        "race",
+        "registry",
+    },  # gpux/__init__.py: the public names
     "providers": {"errors", "settings", "hardware", "onnx_reader", "provider", "selftest", "tensors"},
 }
 ROOMS_OF_ONE_MODULE = {"sources.snapshot"}
