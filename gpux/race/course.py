@@ -141,7 +141,7 @@ class Course:
         self._round += 1
         share = max(0.0, self._left(until)) / (len(racing) * ROUNDS)
         for runner in racing if self._round % 2 else reversed(racing):
-            least = runner.pace * max(2, math.ceil(self._goal.fewest / ROUNDS))
+            least = runner.pace * max(3, math.ceil(self._goal.fewest / ROUNDS))
             seconds = min(max(least, _SHORTEST, min(share, _LONGEST)), max(least, _LONGEST))
             self._progress(
                 Event(
