@@ -277,12 +277,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         if pipe:
             with contextlib.suppress(OSError):
                 pipe.close() if pipe is process.stdin else None
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.name == "posix":
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
+    # The whole group, also where its first process is gone already: a runtime's own child that stays behind holds the
+    # output open, and closing that below would wait for it forever.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        elif process.poll() is None:
+            process.kill()
     process.wait()
     if process.stdout:
         process.stdout.close()
