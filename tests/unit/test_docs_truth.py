@@ -46,7 +46,8 @@ def flags(command):
 TREE = every_command()
 FLAGS = set().union(*map(flags, TREE.values()))
 # Options of this repository's scripts and of pip, named by their own pages.
-OTHER_FLAGS = {"--check"}
+CHECK = (ROOT / "scripts" / "gpu_check").read_text(encoding="utf-8")
+OTHER_FLAGS = {"--check", "--no-deps", "--no-build-isolation", *re.findall(r'"(--[a-z-]+)"', CHECK)}
 
 
 def wrong(words):
