@@ -101,7 +101,17 @@ def memory(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {"size": len(bytearray(1 << 33))}
 
 
+def leave_a_child(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Some runtimes fork while they are imported: the copy holds everything that this process has open."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    return {"child": pid}
+
+
 WAYS: dict[str, Any] = {
+    "leave a child": leave_a_child,
     "sleep": sleep,
     "spin": spin,
     "nap": nap,

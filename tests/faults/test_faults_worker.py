@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -172,3 +173,16 @@ def test_a_parent_that_ends_takes_its_worker_along(how, tmp_path):
     _, told = process.communicate(timeout=20)
     assert (how == signal.SIGINT) == (b"KeyboardInterrupt" in told)
     assert ends(*pids)
+
+
+@POSIX
+def test_a_child_that_outlives_its_worker_holds_nobody_up():
+    worker = parent.Worker("misbehaving", environment={"PYTHONPATH": str(HERE)})
+    left = worker.ask({"way": "leave a child"})["child"]
+    worker._process.stdin.close()  # it ends by itself, before it is told to
+    os.waitid(os.P_PID, worker._process.pid, os.WEXITED | os.WNOWAIT)
+    closing = threading.Thread(target=worker.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert ends(left)
