@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import models
 import pytest
@@ -17,6 +18,15 @@ ANY_DEVICE = os.environ.get("GPUX_TEST_ANY_DEVICE") == "1"
 
 KINDS = None if ANY_DEVICE else frozenset({"gpu", "npu"})
 PROVIDERS = [name for name, one in discover().items() if computes(one) and name != "cpu"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """One line for all tests that one fact about the machine skips: it is told from here, not from each of them."""
+    report = yield
+    if report.when == "setup" and report.skipped and Path(__file__).parent in item.path.parents:
+        report.longrepr = (__file__, 1, report.longrepr[2])
+    return report
 
 
 @pytest.fixture(scope="session")
