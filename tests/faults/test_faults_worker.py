@@ -172,3 +172,32 @@ def test_a_parent_that_ends_takes_its_worker_along(how, tmp_path):
     _, told = process.communicate(timeout=20)
     assert (how == signal.SIGINT) == (b"KeyboardInterrupt" in told)
     assert ends(*pids)
+
+
+@POSIX
+def test_a_fork_that_holds_the_pipe_keeps_nobody_waiting(tmp_path):
+    """A library's own fork in a session of its own: nothing can end it, and the answer is there."""
+    mark = tmp_path / "mark"
+    started = time.monotonic()
+    assert work("orphan", mark=str(mark)) == {"done": True}
+    assert time.monotonic() - started < 20
+    os.kill(int(mark.read_text()), signal.SIGKILL)
+
+
+@POSIX
+def test_nothing_of_a_worker_s_group_outlives_it(tmp_path):
+    """Also where the worker itself ended before it was stopped."""
+    mark = tmp_path / "mark"
+    worker = parent.Worker("misbehaving", environment={"PYTHONPATH": str(HERE)})
+    worker.ask({"way": "answer"})
+    worker._send({"way": "child", "mark": str(mark)})
+    deadline = time.monotonic() + 10
+    while len((mark.read_text() if mark.exists() else "").split()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    first, second = map(int, mark.read_text().split())
+    os.kill(first, signal.SIGKILL)
+    while alive(first):
+        time.sleep(0.01)
+    assert alive(second)
+    worker.close()
+    assert ends(second)
