@@ -103,10 +103,14 @@ def _load(name: str, value: str) -> _Guarded | _Unloadable:
         complete = isinstance(provider, Provider) and all(
             isinstance(getattr(provider, member), kind) for member, kind in kinds.items()
         )
+        complete = complete and _settings_of(provider)
     except Exception:  # noqa: BLE001 - a member may be code
         complete = False
     if not complete:
-        reason = f"its plug-in `{value}` is no provider: it needs name, runtime, extra, rank, probe and open"
+        reason = (
+            f"its plug-in `{value}` is no provider: it needs name, runtime, extra, rank, probe and open, "
+            "and settings, if it has any, in a tuple"
+        )
         return _Unloadable(name.lower(), Runtime("", value), reason, "see docs/providers.md for the contract")
     return _Guarded(
         provider,
@@ -117,6 +121,11 @@ def _load(name: str, value: str) -> _Guarded | _Unloadable:
         settings(provider),
         computes(provider),
     )
+
+
+def _settings_of(provider: Provider) -> bool:
+    given: object = settings(provider)
+    return isinstance(given, tuple) and all(isinstance(one, Setting) for one in given)
 
 
 def _said(error: BaseException) -> str:

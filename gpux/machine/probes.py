@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,19 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from gpux import settings
-from gpux.errors import WorkerFailed
-from gpux.machine.files import read, write
+from gpux.errors import GpuxError, WorkerFailed
+from gpux.machine.files import read, text, whole, write
 from gpux.machine.key import key
 from gpux.provider import Device, Probe, Provider, State
 from gpux.worker import parent
-
-PATIENCE = 90.0
-"""Seconds that one provider gets to compute three nodes: some build an engine first."""
 
 DOUBT = 600.0
 """Seconds after which a provider that did not work is tried again: what kept it may have been mended outside GPUX's sight."""
 
 _TOGETHER = 4
+_STRANGE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 def probe(
@@ -44,7 +43,8 @@ def probe(
     Returns:
         One per name, in the order of ``providers``.
     """
-    wanted = [name for name in providers if names is None or name in set(names)]
+    asked = set(providers if names is None else names)
+    wanted = [name for name in providers if name in asked]
     found = {name: _missing(providers[name]) for name in wanted}
     open_questions = [name for name in wanted if found[name] is None]
     if open_questions:
@@ -90,35 +90,67 @@ def _found(module: str) -> bool:
 def _try(providers: Mapping[str, Provider]) -> dict[str, Probe]:
     """Probe in child processes: providers that share a runtime share one, until one of them breaks it."""
     groups: dict[tuple[str, ...], list[Provider]] = {}
-    for provider in providers.values():
-        groups.setdefault(provider.runtime.modules[:1], []).append(provider)
+    for name, provider in providers.items():
+        groups.setdefault(provider.runtime.modules[:1] or ("", name), []).append(provider)
+    live: list[parent.Worker] = []
+    over = threading.Event()
     with ThreadPoolExecutor(_TOGETHER) as pool:
-        return {name: one for found in pool.map(_try_group, groups.values()) for name, one in found.items()}
+        trials = [pool.submit(_try_group, group, live, over) for group in groups.values()]
+        try:
+            return {name: one for trial in trials for name, one in trial.result().items()}
+        except BaseException:  # Ctrl-C: the pool would wait for the slowest
+            over.set()
+            for worker in live:
+                worker.close()
+            raise
 
 
-def _try_group(group: list[Provider]) -> dict[str, Probe]:
+def _try_group(group: list[Provider], live: list[parent.Worker], over: threading.Event) -> dict[str, Probe]:
     found: dict[str, Probe] = {}
     worker: parent.Worker | None = None
-    bounds = replace(parent.limits(), timeout=PATIENCE, stall=PATIENCE)
+    patience = settings.probe_timeout()
+    bounds = replace(parent.limits(), timeout=patience, stall=patience)
     try:
         for provider in group:
+            if over.is_set():
+                break
             try:
-                worker = worker or parent.Worker("gpux.machine.prober", bounds=bounds)
-                found[provider.name] = _decode(worker.ask({"provider": provider.name}))
+                if worker is None:
+                    live.append(worker := parent.Worker("gpux.machine.prober", bounds=bounds))
+                found[provider.name] = _own(worker.ask({"provider": provider.name}), provider)
             except WorkerFailed as error:
-                found[provider.name] = _broken(provider, error)
+                found[provider.name] = _broken(provider, error, patience)
                 if worker is not None:
                     worker.close()
                     worker = None
+            except GpuxError as error:
+                found[provider.name] = Probe(
+                    provider.name, State.INSTALLED, reason=error.message, hint=error.hint
+                )
     finally:
         if worker is not None:
             worker.close()
     return found
 
 
-def _broken(provider: Provider, error: WorkerFailed) -> Probe:
+def _own(record: Mapping[str, Any], provider: Provider) -> Probe:
+    """A provider's answer, if it is one that can be kept and shown."""
+    try:
+        one = _decode(record)
+    except _STRANGE as error:
+        hint = f"pip install --upgrade {provider.runtime.distribution}"
+        reason = f"its probe holds what no probe may: {error}"
+        return Probe(provider.name, State.INSTALLED, reason=reason, hint=hint)
+    return replace(one, provider=provider.name)
+
+
+def _broken(provider: Provider, error: WorkerFailed, patience: int) -> Probe:
     why = error.message.rpartition("the worker process failed: ")[2]
     install = f"pip install --force-reinstall {provider.runtime.distribution}"
+    if why.startswith(("it hung", "it was stopped")):
+        reason = f"it did not finish trying itself in {patience} seconds"
+        hint = f"GPUX_PROBE_TIMEOUT={4 * patience} gpux providers --fresh, if it was only slow; or {install}"
+        return Probe(provider.name, State.INSTALLED, reason=reason, hint=hint)
     return Probe(provider.name, State.INSTALLED, reason=f"trying it broke its process: {why}", hint=install)
 
 
@@ -130,10 +162,10 @@ def _read(path: Path) -> dict[str, Probe]:
     found: dict[str, Probe] = {}
     now = time.time()
     for name, record in read(path).items():
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+        with contextlib.suppress(*_STRANGE):
             one = _decode(record)
             age = now - float(record["tried"])
-            if one.state is State.WORKS or 0 <= age < DOUBT:
+            if one.provider == name and (one.state is State.WORKS or 0 <= age < DOUBT):
                 found[name] = one
     return found
 
@@ -149,10 +181,18 @@ def _decode(record: Mapping[str, Any]) -> Probe:
     return Probe(
         provider=str(record["provider"]),
         state=State(record["state"]),
-        devices=tuple(
-            Device(**{**device, "precisions": tuple(device["precisions"])}) for device in record["devices"]
-        ),
+        devices=tuple(_device(device) for device in record["devices"]),
         versions={str(name): str(version) for name, version in record["versions"].items()},
-        reason=record["reason"],
-        hint=record["hint"],
+        reason=text(record["reason"]),
+        hint=text(record["hint"]),
+    )
+
+
+def _device(record: Mapping[str, Any]) -> Device:
+    memory = record["memory"]
+    return Device(
+        name=str(record["name"]),
+        kind=str(record["kind"]),
+        memory=None if memory is None else whole(memory, least=0, most=1 << 60),
+        precisions=tuple(map(str, record["precisions"])),
     )
