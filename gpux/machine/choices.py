@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gpux.artifact import Artifact
-from gpux.machine.files import read, write
+from gpux.machine.files import read, text, whole, write
 from gpux.machine.proofs import FOLDER, folder
 from gpux.planning import Candidate, Measured, Rejected
+
+_MOST = 1 << 16
 
 
 def recall(artifact: Artifact, machine: str) -> Measured | None:
@@ -47,12 +49,22 @@ def _decode(record: Mapping[str, Any]) -> Measured | None:
             winner=Candidate(
                 provider=str(winner["provider"]),
                 variant=str(winner["variant"]),
-                threads=int(winner["threads"]),
+                threads=whole(winner["threads"], least=1, most=_MOST),
                 options={str(name): str(value) for name, value in winner["options"].items()},
-                batch=None if batch is None else int(batch),
+                batch=None if batch is None else whole(batch, least=1, most=_MOST),
             ),
             reason=str(record["reason"]),
-            others=tuple(Rejected(**one) for one in record["others"]),
+            others=tuple(_rejected(one) for one in record["others"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _rejected(one: Mapping[str, Any]) -> Rejected:
+    return Rejected(
+        provider=str(one["provider"]),
+        variant=str(one["variant"]),
+        reason=str(one["reason"]),
+        hint=text(one["hint"]),
+        settings=str(one["settings"]),
+    )

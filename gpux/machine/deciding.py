@@ -85,6 +85,10 @@ class Decision:
             note=self._note,
         )
 
+    def outdated(self) -> bool:
+        """Whether a race was run for the model under other circumstances than these, and none since."""
+        return choices.outdated(self._artifact, self._machine)
+
     def cache(self, plan: Plan) -> Path:
         """Where the plan's provider may keep what it compiles."""
         return engines(self._artifact, self._machine, proof_key(self._available[plan.provider], plan))

@@ -2,6 +2,7 @@
 
 from gpux.planning.choice import choose
 from gpux.planning.fitness import good_enough, proof_key, stands
+from gpux.planning.following import free
 from gpux.planning.records import (
     ANY,
     AUTO,
@@ -25,6 +26,7 @@ __all__ = [
     "Rejected",
     "Request",
     "choose",
+    "free",
     "good_enough",
     "proof_key",
     "stands",

@@ -58,9 +58,7 @@ class Fitness:
 
     def nothing(self, artifact: Artifact, rejected: Sequence[Rejected]) -> GpuxError:
         """The error when no candidate is left."""
-        serious = [
-            r for r in rejected if "never chosen" not in r.reason and "was asked for" not in r.reason
-        ] or list(rejected)
+        serious = [r for r in rejected if self._considered(self.providers[r.provider])] or list(rejected)
         first = serious[0] if serious else None
         if self.named and first and first.provider == self.named:
             return ProofFailed(
@@ -77,11 +75,13 @@ class Fitness:
             rejected=[f"{r.provider} {r.variant}: {r.reason}" for r in rejected],
         )
 
+    def _considered(self, provider: Provider) -> bool:
+        """Whether a provider is among those that could be the choice at all."""
+        return provider.name == self.named if self.named else provider.rank >= 0 and computes(provider)
+
     def _unfit(self, provider: Provider, probe: Probe | None) -> tuple[str, str | None] | None:
-        if self.named and provider.name != self.named:
-            return f"`{self.named}` was asked for", None
-        if not self.named and provider.rank < 0:
-            return "never chosen unless named", None
+        if not self._considered(provider):
+            return f"`{self.named}` was asked for" if self.named else "never chosen unless named", None
         if probe is None or probe.state is not State.WORKS:
             return (probe.reason if probe else None) or "it was not probed", probe.hint if probe else None
         return None
@@ -89,9 +89,12 @@ class Fitness:
     def _proof(self, candidate: Candidate, variant: Variant) -> Proof | None:
         provider, probe = self.providers[candidate.provider], self.probes[candidate.provider]
         key = proof_key(provider, candidate)
+        known = self.proofs.get(key)
+        if known is not None and known.certificate is None:
+            return known
         if not computes(provider) or (not key[2] and stands(variant.certificate, probe)):
             return Proof(variant.certificate)
-        return self.proofs.get(key)
+        return known
 
     def _unproven(self, proof: Proof, variant: Variant) -> tuple[str, str | None] | None:
         if proof.certificate is None:
