@@ -25,7 +25,9 @@ _NAMES = re.compile(
     r"|chat_template\.\w+|LICENSE(\.\w+)?"
 )
 _OF_A_MODULE = ("config.json", "model.safetensors", "sentence_bert_config.json")
-_TAKEN = {PROOF, *VARIANTS}  # folders that are the artifact's own
+MACHINES = "machines"
+"""The folder with what machines find out about the artifact: no source may bring one."""
+_TAKEN = {PROOF, MACHINES, *VARIANTS}  # folders that are the artifact's own
 
 
 def copy_small_files(snapshot: Snapshot, directory: Path) -> None:
