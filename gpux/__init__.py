@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gpux.doctor import diagnose
     from gpux.export.toolchains import exporters, install_exporter
     from gpux.loading import load, plan, providers
+    from gpux.machine.findings import findings
     from gpux.model import Model
     from gpux.race import forget, tune
     from gpux.race.record import Race
@@ -47,6 +48,7 @@ __all__ = [
     "diagnose",
     "errors",
     "exporters",
+    "findings",
     "forget",
     "install_exporter",
     "load",
@@ -76,6 +78,7 @@ _HOMES = {
     "compare": "gpux.bench.comparison",
     "diagnose": "gpux.doctor",
     "exporters": "gpux.export.toolchains",
+    "findings": "gpux.machine.findings",
     "forget": "gpux.race",
     "install_exporter": "gpux.export.toolchains",
     "load": "gpux.loading",

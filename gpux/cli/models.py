@@ -14,6 +14,7 @@ from gpux.cli.progress import Watch
 
 if TYPE_CHECKING:
     from gpux.artifact import Certificate
+    from gpux.machine.findings import Findings
 
 
 @click.command(
@@ -88,18 +89,21 @@ def list_command(printer: Printer) -> None:
 @click.argument("model", shell_complete=completing.models)
 @talk
 def show_command(printer: Printer, model: str) -> None:
-    """Show one stored model: source, graphs, proof and files.
+    """Show one stored model: source, graphs, files, its proof, and what this machine found out about it.
 
     MODEL is a reference, a name, a short name or a digest.
     """
     artifact = gpux.Store().get(model)
     manifest = artifact.manifest
+    here = gpux.findings(artifact)
     if printer.json:
-        printer.record({"digest": artifact.digest, "directory": artifact.directory, **_fields(manifest)})
+        where = {"digest": artifact.digest, "directory": artifact.directory}
+        printer.record({**where, **_fields(manifest), "here": here})
         return
     source = manifest.source
     lines = [
         *_proof_lines(artifact),
+        *_here(here),
         f"source    {source.reference} at {source.resolved}",
         f"licence   {source.license or 'not stated'}",
         f"model     {manifest.architecture or 'unknown class'}, {_count(manifest.parameters)} parameters",
@@ -127,6 +131,25 @@ def _proof_lines(artifact: gpux.Artifact) -> list[str]:
             f"proof     {variant.name} is {proof.quality}: min cosine {_floor(proof.min_cosine)}, max difference {proof.max_abs:.1e}{top1} "
             f"against {proof.reference} on {proof.provider} ({proof.runtime}; {len(proof.probes)} probes: {' '.join(proof.probes)})"
         )
+    return lines
+
+
+def _here(found: Findings) -> list[str]:
+    lines = []
+    for one in found.proofs:
+        name = " ".join([one.provider, one.variant, *(f"{k}={v}" for k, v in sorted(one.settings.items()))])
+        proof = one.certificate
+        if proof is None:
+            lines.append(f"here      {name} is refused: {one.reason or 'it could not be proven'}")
+        else:
+            lines.append(
+                f"here      {name} is {proof.quality}: min cosine {_floor(proof.min_cosine)}, max difference {proof.max_abs:.1e} "
+                f"against {proof.reference} ({proof.runtime})"
+            )
+    if found.choice:
+        lines.append(f"choice    {found.choice.winner}: {found.choice.reason}")
+    elif found.outdated:
+        lines.append("choice    none: the race was run with other hardware, drivers or packages; gpux tune")
     return lines
 
 
