@@ -29,13 +29,26 @@ class _Recording:
 
 
 class CudaGraphSession(OnnxRuntimeSession):
-    """Runs one at a time, in a thread of its own: a recording belongs to the thread that made it, and so do its arrays."""
+    """Runs one at a time, in a thread of its own: a recording belongs to the thread that made it, and so do its arrays.
+
+    Args:
+        index: The number of the device that holds the arrays.
+        kind: ONNX Runtime's name for that kind of device; it only records on ``cuda``.
+    """
 
     def __init__(
-        self, session: Any, name: str, native: str, device: str, precision: str, *, index: int
+        self,
+        session: Any,
+        name: str,
+        native: str,
+        device: str,
+        precision: str,
+        *,
+        index: int,
+        kind: str = "cuda",
     ) -> None:
         super().__init__(session, name, native, device, precision)
-        self._index = index
+        self._where = (kind, index)
         self._recordings: dict[tuple[object, ...], _Recording] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpux-cuda-graph")
 
@@ -82,7 +95,7 @@ class CudaGraphSession(OnnxRuntimeSession):
 
         binding = self._session.io_binding()
         inputs, outputs = (
-            {name: OrtValue.ortvalue_from_numpy(array, "cuda", self._index) for name, array in some.items()}
+            {name: OrtValue.ortvalue_from_numpy(array, *self._where) for name, array in some.items()}
             for some in (arrays, values)
         )
         for name, value in inputs.items():

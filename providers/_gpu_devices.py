@@ -91,14 +91,12 @@ def _nvml() -> str:
         import pynvml
 
         pynvml.nvmlInit()
+        try:
+            told = pynvml.nvmlSystemGetDriverVersion()
+        finally:
+            pynvml.nvmlShutdown()
     except Exception:  # noqa: BLE001 - an optional library: whatever stops it, the next source is asked
         return ""
-    try:
-        told = pynvml.nvmlSystemGetDriverVersion()
-    except Exception:  # noqa: BLE001
-        return ""
-    finally:
-        pynvml.nvmlShutdown()
     return told.decode(errors="replace") if isinstance(told, bytes) else str(told)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import threading
 from typing import ClassVar
 
 from gpux.provider import Device, Options, Setting, setting
@@ -12,8 +14,9 @@ from . import _gpu_devices
 from ._onnxruntime import OnnxRuntimeProvider
 from ._onnxruntime_options import number
 
-DEVICE = Setting("device", "The device's number, counted from 0 as CUDA counts.", default="0")
+DEVICE = Setting("device", "The device's number, counted from 0 as CUDA counts.", default="0", numeric=True)
 _SILENT = 4
+_LOCK = threading.Lock()  # standard output is the whole process's: it is turned away once, by one thread
 
 
 class NvidiaProvider(OnnxRuntimeProvider):
@@ -34,15 +37,8 @@ class NvidiaProvider(OnnxRuntimeProvider):
 
     def prepare(self) -> None:
         """Load CUDA and cuDNN from the nvidia wheels, or from where the system has them."""
-        import onnxruntime
-
-        # The provider's library that does not load is logged with a code of its own; what it lacks is told by the error.
-        if hasattr(onnxruntime, "set_default_logger_severity"):
-            onnxruntime.set_default_logger_severity(_SILENT)
-        preload = getattr(onnxruntime, "preload_dlls", None)
-        if preload is not None:  # since 1.21; it prints to standard output, where a user's results belong
-            with contextlib.redirect_stdout(io.StringIO()):
-                preload()
+        with _LOCK:
+            _preload()
 
     def index(self, options: Options) -> int:
         """The number of the device that was chosen."""
@@ -52,3 +48,16 @@ class NvidiaProvider(OnnxRuntimeProvider):
         """The name of the device that was chosen."""
         devices, index = self.devices(), self.index(options)
         return devices[index].name if index < len(devices) else f"NVIDIA GPU {index}"
+
+
+@functools.cache
+def _preload() -> None:
+    import onnxruntime
+
+    # The provider's library that does not load is logged with a code of its own; what it lacks is told by the error.
+    if hasattr(onnxruntime, "set_default_logger_severity"):
+        onnxruntime.set_default_logger_severity(_SILENT)
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is not None:  # since 1.21; it prints to standard output, where a user's results belong
+        with contextlib.redirect_stdout(io.StringIO()):
+            preload()

@@ -15,7 +15,7 @@ from ._onnxruntime import OnnxRuntimeProvider
 from ._onnxruntime_options import GRAPH, number
 from ._onnxruntime_session import OnnxRuntimeSession
 
-_DEVICE = Setting("device", "The adapter's number, counted from 0 as DXGI counts.", default="0")
+_DEVICE = Setting("device", "The adapter's number, counted from 0 as DXGI counts.", default="0", numeric=True)
 
 
 class DirectMl(OnnxRuntimeProvider):

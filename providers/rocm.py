@@ -17,7 +17,7 @@ from ._onnxruntime_session import OnnxRuntimeSession
 from ._precision import PRECISION, computed
 
 OLD = "ROCMExecutionProvider"
-_DEVICE = Setting("device", "The device's number, counted from 0 as HIP counts.", default="0")
+_DEVICE = Setting("device", "The device's number, counted from 0 as HIP counts.", default="0", numeric=True)
 _MEMORY = Setting(
     "memory_limit", "The most device memory for tensors, such as 4GiB; all of it when not given."
 )
@@ -80,12 +80,16 @@ class Rocm(OnnxRuntimeProvider):
         precision = computed(options.precision, setting("precision", options.extra, self))
         if options.precision == "fp32" and precision != "fp32":
             found[f"migraphx_{precision}_enable"] = "1"
-        if setting("tune", options.extra, self) == "on":
+        tuned = setting("tune", options.extra, self) == "on"
+        if tuned:
             found["migraphx_exhaustive_tune"] = "1"
         if options.cache is not None:
             import onnxruntime
 
-            folder = options.cache / f"onnxruntime-{onnxruntime.__version__}-migraphx-{precision}"
+            folder = (
+                options.cache
+                / f"onnxruntime-{onnxruntime.__version__}-migraphx-{precision}{'-tuned' if tuned else ''}"
+            )
             folder.mkdir(parents=True, exist_ok=True)
             found["migraphx_model_cache_dir"] = str(folder)
         return found

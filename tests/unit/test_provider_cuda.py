@@ -7,11 +7,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import onnxruntime_double as double
 import pytest
 from gpux_providers import _gpu_devices, _onnxruntime_options, _onnxruntime_trouble
+from gpux_providers._cuda_graph import CudaGraphSession
 
-from gpux.errors import InvalidSetting
+from gpux.errors import InvalidSetting, RunFailed
 
 CUDA = "CUDAExecutionProvider"
 OPENING = """
@@ -34,7 +36,7 @@ def test_it_is_named_ranked_and_has_these_settings():
         "cuda_graph",
         "tf32",
     ]
-    assert {one.name for one in provider.settings if one.numeric} == {"graph", "tf32"}
+    assert {one.name for one in provider.settings if one.numeric} == {"graph", "device", "tf32"}
 
 
 def test_it_works_where_the_runtime_computes_on_it(tmp_path):
@@ -235,6 +237,23 @@ tell(attempt(run))
         assert "--batch-size 1" in hint
 
 
+def test_libraries_are_loaded_once_however_many_threads_open_and_standard_output_comes_back(tmp_path):
+    double.make(tmp_path, CUDA)
+    double.graph(tmp_path / "x.onnx", x=[2])
+    body = (
+        OPENING
+        + """
+out = sys.stdout
+threads = [threading.Thread(target=open_with, args=({},)) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+tell(sys.stdout is out)
+"""
+    )
+    assert double.ask(tmp_path, body) is True
+    assert double.records(tmp_path).count({"preloaded": True}) == 1
+
+
 PYNVML = """
 def nvmlInit():
     if {stops!r}: raise RuntimeError({stops!r})
@@ -311,6 +330,30 @@ def test_runs_of_one_shape_are_recorded_once_in_one_thread_and_a_few_shapes_only
     assert replayed.count("1") == 19
     assert sorted(set(replayed), key=int) == [str(number) for number in range(1, 17)]
     assert len(replayed) == 19 + 15
+
+
+def test_the_real_runtime_takes_what_a_recording_session_gives_it(tmp_path):
+    """On the CPU, which runs bound arrays and records nothing: names, bindings and copies are the real ones."""
+    import onnxruntime
+
+    path = double.graph(tmp_path / "x.onnx", x=["n", 3], z=["n"])
+    real = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = CudaGraphSession(real, "cuda", CUDA, "none", "fp32", index=0, kind="cpu")
+    random = np.random.default_rng(5)
+    for rows in (2, 4, 2, 2, 4, 0, 1):
+        feeds = {
+            "x": random.normal(size=(3, rows)).astype(np.float32).T,  # not contiguous
+            "z": random.normal(size=rows).astype(np.float32),
+        }
+        wanted = {"y": np.maximum(2 * feeds["x"], 0), "y1": np.maximum(2 * feeds["z"], 0)}
+        for names in (None, ["y1"]):
+            found = session.run({name: array.copy() for name, array in feeds.items()}, names)
+            assert list(found) == (names or ["y", "y1"])
+            for name, array in found.items():
+                np.testing.assert_array_equal(array, wanted[name])
+    with pytest.raises(RunFailed):
+        session.run({"x": np.ones((2, 7), np.float32), "z": np.ones(2, np.float32)})
+    session.close()
 
 
 def test_there_is_no_recording_unless_asked_for(tmp_path):

@@ -51,11 +51,16 @@ def test_its_options_are_migraphxs(folder, variant, extra, options, told):
     assert double.wanted(folder) == [[[MIGRAPHX, {"device_id": "0", **options}], [CPU, {}]]]
 
 
-def test_compiled_models_are_kept_apart_by_version_and_precision(folder):
-    double.ask(folder, OPENING + "open_with(cache=HERE / 'cache', extra={'precision': 'fp16'})\ntell(0)")
-    kept = folder / "cache" / "onnxruntime-1.27.1-migraphx-fp16"
-    assert double.wanted(folder)[0][0][1]["migraphx_model_cache_dir"] == str(kept)
-    assert kept.is_dir()
+def test_compiled_models_are_kept_apart_by_version_precision_and_search(folder):
+    body = """
+for extra in ({"precision": "fp16"}, {"tune": "on"}):
+    open_with(cache=HERE / "cache", extra=extra)
+tell(0)
+"""
+    double.ask(folder, OPENING + body)
+    kept = [folder / "cache" / f"onnxruntime-1.27.1-migraphx-{end}" for end in ("fp16", "fp32-tuned")]
+    assert [one[0][1]["migraphx_model_cache_dir"] for one in double.wanted(folder)] == list(map(str, kept))
+    assert all(one.is_dir() for one in kept)
 
 
 def test_an_older_build_runs_its_own_kernels_and_the_whole_graph_or_nothing(tmp_path):
