@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import sys
 from importlib.util import find_spec
@@ -105,7 +106,8 @@ class Tensorrt(NvidiaProvider):
         return folder
 
 
-def _load() -> list[ctypes.CDLL]:
+@functools.cache
+def _load() -> tuple[ctypes.CDLL, ...]:
     """TensorRT's libraries from the folder of the ``tensorrt`` wheels, for the whole process."""
     spec = find_spec("tensorrt_libs")
     found = []
@@ -117,7 +119,7 @@ def _load() -> list[ctypes.CDLL]:
             for path in sorted(Path(folder).glob(form)):
                 with contextlib.suppress(OSError):  # the error when opening tells what it lacks
                     found.append(ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL))
-    return found
+    return tuple(found)
 
 
 def _version() -> str:
