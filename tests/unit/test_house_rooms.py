@@ -12,6 +12,8 @@ MODULE_LINES, FUNCTION_LINES, MEDIAN_LINES, PROVIDER_LINES = 400, 60, 150, 150
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "handler", "handlers", "base", "common", "misc"}
 RUNTIMES = {"onnxruntime", "onnxruntime_genai", "openvino", "tensorrt", "coremltools"}
 FRAMEWORKS = {"torch", "transformers", "onnx", "onnxscript", "onnx_ir", "optimum", "sentence_transformers"}
+# These look at the software below the providers, of which CUDA and ROCm are two by the same names.
+BELOW_PROVIDERS = ("gpux.doctor", "gpux.machine.key")
 TERMINALS = {"click", "rich"}
 
 
@@ -86,6 +88,8 @@ def hard_wired(source):
     tasks = {m.name for m in source if _is_task(m)}
     for module in source:
         for node in ast.walk(module.tree):
+            if _within(module.name, BELOW_PROVIDERS):
+                break
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
             if text in providers and module.name.startswith("gpux."):
                 yield f"{module.path}:{node.lineno} names the provider `{text}`: ask gpux.provider for what it needs to know"
