@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 BUDGET = 60.0
 """Seconds of a race when nothing is said."""
 
-AT_PULL = 10.0
-"""Seconds of the short race at the end of a pull."""
-
 
 def tune(
     model: str | PathLike[str] | Artifact,
@@ -51,7 +48,7 @@ def tune(
         providers: Only these; all that work, but those never chosen by ``auto``, when empty.
         variants: Only these; all that are stored when empty.
         task: Another task that the stored graph can answer.
-        short: Leave threads and batch sizes as they are, and measure nothing where there is one candidate only.
+        short: Leave threads and batch sizes as they are, and measure and remember nothing where there is one candidate only.
         keep: Remember the winner.
         progress: Receives the steps.
 
@@ -66,7 +63,7 @@ def tune(
     from gpux.race import goals
     from gpux.race.course import Course
     from gpux.race.field import line_up
-    from gpux.race.record import settle
+    from gpux.race.record import alone, settle
 
     wanted = goals.find(goal, budget)
     started = monotonic()
@@ -80,6 +77,8 @@ def tune(
         task=task,
         progress=progress,
     )
+    if short and len(field.entrants) == 1:
+        return alone(field, goal=wanted, quality=quality, budget=budget, seconds=monotonic() - started)
     course = Course(field, wanted, budget=budget, progress=progress)
     with field.alone(lambda: progress(Event("race", "waiting for another race on this machine"))):
         course.run(short=short)
