@@ -71,11 +71,11 @@ def failed(native: str, error: Exception, name: str) -> RunFailed:
     return RunFailed(f"{native} failed while running: {said}", hint=hint, provider=name)
 
 
-def first_line(error: Exception) -> str:
-    """What ONNX Runtime says, without its code and its further lines."""
+def first_line(error: BaseException) -> str:
+    """What ONNX Runtime says, without its codes, the place in its source, and its further lines."""
     text = str(error).strip().splitlines()
     line = text[0] if text else type(error).__name__
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
+    return re.sub(r"^.*\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
 
 
 def _spec(arg: Any) -> TensorSpec:
