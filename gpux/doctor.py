@@ -69,11 +69,7 @@ def _runtimes() -> list[Check]:
         {
             f"{dist.name} {dist.version}"
             for dist in metadata.distributions()
-            # Plug-ins (onnxruntime-ep-…, -genai, -extensions) live beside a runtime; the others all are one.
-            if (dist.name or "").lower().startswith("onnxruntime")
-            and not (dist.name or "")
-            .lower()
-            .startswith(("onnxruntime-ep-", "onnxruntime-genai", "onnxruntime-extensions", "onnxruntime-qnn"))
+            if (dist.name or "").lower().startswith("onnxruntime") and _is_runtime(dist)
         }
     )
     if not found:
@@ -83,6 +79,15 @@ def _runtimes() -> list[Check]:
         remedy = f"pip uninstall -y {names}, then install one again, such as pip install 'gpux[cpu]'"
         return [Check("runtime", "fail", f"{' and '.join(found)} overwrite each other's files", remedy)]
     return [Check("runtime", "ok", found[0])]
+
+
+def _is_runtime(dist: metadata.Distribution) -> bool:
+    """Whether a distribution brings the package ``onnxruntime``; plug-ins, -genai and -extensions live beside it."""
+    beside = ("onnxruntime-ep-", "onnxruntime-genai", "onnxruntime-extensions", "onnxruntime-qnn")
+    if (dist.name or "").lower().startswith(beside):
+        return False
+    files = dist.files  # none where whoever installed it kept no record
+    return files is None or any(file.parts[:2] == ("onnxruntime", "__init__.py") for file in files)
 
 
 def _providers() -> list[Check]:
