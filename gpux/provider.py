@@ -204,8 +204,11 @@ def find(name: str, providers: Mapping[str, Provider]) -> Provider:
     for provider in providers.values():
         if name.lower() == provider.name or name == provider.runtime.native:
             return provider
-    names = ["auto", *providers, *(p.runtime.native for p in providers.values())]
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    # Lower case on both sides: capitals that differ must not outweigh the letters.
+    names = {
+        one.lower(): one for one in (*(p.runtime.native for p in providers.values()), *providers, "auto")
+    }
+    close = [names[one] for one in difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)]
     raise UnknownProvider(
         f"there is no provider `{name}` in this installation",
         hint=f"did you mean `{close[0]}`"

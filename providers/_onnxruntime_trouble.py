@@ -122,7 +122,7 @@ def unloaded(stem: str) -> str:
 
 
 def first_line(error: object) -> str:
-    """What ONNX Runtime says, without its code and its further lines."""
+    """What ONNX Runtime says, without its codes, the place in its source, and its further lines."""
     text = str(error).strip().splitlines()
     line = text[0] if text else type(error).__name__
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
+    return re.sub(r"^.*\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)

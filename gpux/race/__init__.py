@@ -1,6 +1,8 @@
 """The race: candidates for running one model, measured against each other on this machine, and the winner remembered.
 
-``auto`` follows what it found, until the machine's hardware or software changes.
+Candidates take turns, and one that is clearly slower leaves early; then the best ones are tried with other numbers of
+threads and, for throughput, other batch sizes. Two races never run at once. ``auto`` follows what a race found, until the
+machine's hardware or software changes.
 """
 
 from __future__ import annotations
@@ -34,10 +36,7 @@ def tune(
     keep: bool = True,
     progress: Progress = silent,
 ) -> Race:
-    """Measure every way to run a model here that is proven well enough, and remember the best.
-
-    Each candidate runs in a process of its own, in turns with the others. One that is clearly slower leaves early. Then the
-    best ones are tried with other numbers of threads and, for throughput, other batch sizes. Two races never run at once.
+    """Measure every way to run a model here that is proven well enough, each in a process of its own, and remember the best.
 
     Args:
         model: As :func:`gpux.load` takes it.
@@ -51,9 +50,6 @@ def tune(
         short: Leave threads and batch sizes as they are, and measure and remember nothing where there is one candidate only.
         keep: Remember the winner.
         progress: Receives the steps.
-
-    Returns:
-        Every candidate with its figure or the reason why it has none, and the winner.
 
     Raises:
         InvalidSetting: The goal, the quality or the budget is none, or the budget ended before anything was measured.

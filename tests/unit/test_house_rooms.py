@@ -83,7 +83,9 @@ def hard_wired(source):
     """A provider or a task that the rest of the house knows by name: adding one would touch more than its own file."""
     # The CPU provider is the proof's reference by design (DESIGN.md), and null is a word of JSON and YAML first.
     providers = {
-        m.path.stem for m in source if m.name.startswith("gpux_providers.") and m.path.stem[0] != "_"
+        m.path.stem.replace("_", "-")
+        for m in source
+        if m.name.startswith("gpux_providers.") and m.path.stem[0] != "_"
     } - {"cpu", "null"}
     tasks = {m.name for m in source if _is_task(m)}
     for module in source:
