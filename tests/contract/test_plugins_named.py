@@ -190,7 +190,7 @@ def test_webgpu_may_be_inside_the_runtime(ask, tmp_path):
     assert probe == ["works", None, [["webgpu", "gpu", None]]]
     assert asked[0][:2] == [
         None,
-        [["WebGpuExecutionProvider", {"preferredLayout": "NCHW"}], "CPUExecutionProvider"],
+        [["WebGpuExecutionProvider", {"preferredLayout": "NCHW"}], ["CPUExecutionProvider", {}]],
     ]
     assert said[1] == {"WebGpuExecutionProvider": 2}
 

@@ -43,8 +43,8 @@ def test_it_works_where_the_runtime_computes_on_it(tmp_path):
     found = double.probe(double.make(tmp_path, CUDA), "cuda", LD_LIBRARY_PATH=double.driver(tmp_path))
     assert (found["state"], found["reason"]) == ("works", None)
     assert found["devices"] == [
-        {"name": "Card B", "kind": "gpu", "memory": 16 << 30},
-        {"name": "Card A", "kind": "gpu", "memory": None},
+        {"name": "Card B", "kind": "gpu", "memory": 16 << 30, "precisions": []},
+        {"name": "Card A", "kind": "gpu", "memory": None, "precisions": []},
     ]
     assert found["versions"]["cuda of the driver"] == "13.2"
     assert {"preloaded": True} in double.records(tmp_path)

@@ -47,8 +47,8 @@ def test_its_adapters_are_told_in_dxgis_order(tmp_path):
     found = double.probe(double.make(tmp_path, DIRECTML, ep_devices=ADAPTERS), "directml")
     assert found["state"] == "works"
     assert found["devices"] == [
-        {"name": "Card D", "kind": "gpu", "memory": 8192 << 20},
-        {"name": "Card I", "kind": "gpu", "memory": 128 << 20},
+        {"name": "Card D", "kind": "gpu", "memory": 8192 << 20, "precisions": []},
+        {"name": "Card I", "kind": "gpu", "memory": 128 << 20, "precisions": []},
     ]
 
 

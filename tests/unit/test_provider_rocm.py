@@ -98,7 +98,7 @@ def test_a_build_that_lists_both_runs_migraphx(tmp_path):
 def test_its_devices_are_hips_in_hips_order(folder):
     double.library(folder / "hip" / "libamdhip64.so.7", HIP)
     found = double.probe(folder, "rocm", LD_LIBRARY_PATH=str(folder / "hip"))
-    assert found["devices"] == [{"name": "Card R", "kind": "gpu", "memory": 8 << 30}]
+    assert found["devices"] == [{"name": "Card R", "kind": "gpu", "memory": 8 << 30, "precisions": []}]
 
 
 def test_rocms_own_folder_is_looked_through(folder):
