@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpux.entry_points import entry_points
 from gpux.errors import ProviderError, ProviderUnavailable
-from gpux.provider import Opened, Options, Probe, Provider, Runtime, Setting, State, settings
+from gpux.provider import Opened, Options, Probe, Provider, Runtime, Setting, State, formats, settings
 
 ENTRY_POINTS = "gpux.providers"
 
@@ -26,6 +26,7 @@ class _Guarded:
     extra: str
     rank: int
     settings: tuple[Setting, ...] = ()
+    formats: tuple[str, ...] = (".onnx",)
 
     def probe(self) -> Probe:
         try:
@@ -108,7 +109,13 @@ def _load(name: str, value: str) -> _Guarded | _Unloadable:
         reason = f"its plug-in `{value}` is no provider: it needs name, runtime, extra, rank, probe and open"
         return _Unloadable(name.lower(), Runtime("", value), reason, "see docs/providers.md for the contract")
     return _Guarded(
-        provider, provider.name, provider.runtime, provider.extra, provider.rank, settings(provider)
+        provider,
+        provider.name,
+        provider.runtime,
+        provider.extra,
+        provider.rank,
+        settings(provider),
+        formats(provider),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
-from gpux.artifact import QUALITIES, Artifact, Variant
+from gpux.artifact import QUALITIES, UNPROVEN, Artifact, Certificate, Variant
 from gpux.errors import InvalidSetting, NoCandidate, ProviderUnavailable
-from gpux.provider import Probe, Provider, State, find
+from gpux.provider import Probe, Provider, State, find, formats
 
 AUTO = "auto"
 
@@ -71,6 +72,7 @@ def choose(
     request: Request,
     *,
     cores: int,
+    proofs: Mapping[tuple[str, str], Certificate] | None = None,
 ) -> Plan:
     """Choose a provider and a variant.
 
@@ -80,6 +82,7 @@ def choose(
         probes: What they found; a provider without a probe is left out.
         request: What was asked for.
         cores: Cores that this process may use.
+        proofs: Provider and variant → a proof that was made on this machine, where the artifact holds none.
 
     Raises:
         InvalidSetting: The quality is none, or nobody runs so many threads.
@@ -102,7 +105,10 @@ def choose(
     rejected: list[Rejected] = []
     for name, provider in providers.items():
         for variant in variants:
-            refusal = _refusal(provider, by_name.get(name), variant, named, request)
+            proven = (proofs or {}).get((name, variant.name), variant.certificate)
+            refusal = _refusal(
+                provider, by_name.get(name), replace(variant, certificate=proven), named, request
+            )
             if refusal:
                 rejected.append(refusal)
             else:
@@ -142,6 +148,8 @@ def _refusal(
     if probe is None or probe.state is not State.WORKS:
         reason = (probe.reason if probe else None) or "it was not probed"
         return Rejected(provider.name, variant.name, reason, probe.hint if probe else None)
+    if unfit := cannot_open(provider, variant) or unproven(variant):
+        return Rejected(provider.name, variant.name, *unfit)
     quality = variant.certificate.quality
     if (
         not request.variant
@@ -156,6 +164,29 @@ def _refusal(
             hint,
         )
     return None
+
+
+def cannot_open(provider: Provider, variant: Variant) -> tuple[str, str | None] | None:
+    """Why, and what to do, where the variant's graphs are of a kind that the provider does not open."""
+    opens = formats(provider)
+    for path in variant.graphs.values():
+        kind = PurePosixPath(path).suffix
+        if kind not in opens:
+            return (
+                f"it opens {' and '.join(opens)}, not {kind}",
+                "drop --variant, or name another provider; see gpux providers",
+            )
+    return None
+
+
+def unproven(variant: Variant) -> tuple[str, str | None] | None:
+    """Why, and what to do, where nothing ever ran the variant; no request lets it pass."""
+    if variant.certificate.quality != UNPROVEN:
+        return None
+    return (
+        "converted, its specification checked, never predicted: only macOS can",
+        "pull it again on macOS with --force, where it is proven",
+    )
 
 
 def _must_work(probe: Probe) -> None:

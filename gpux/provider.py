@@ -160,6 +160,8 @@ class Opened(Protocol):
 class Provider(Protocol):
     """One way to run a graph. One that has settings lists them as a seventh member, ``settings``; see :func:`settings`.
 
+    One that opens other graphs than ONNX lists their endings as ``formats``; see :func:`formats`.
+
     Attributes:
         name: GPUX's name for it (``cpu``, ``openvino``).
         runtime: The software behind it.
@@ -213,6 +215,12 @@ RUNTIME = "runtime."
 def settings(provider: Provider) -> tuple[Setting, ...]:
     """The provider's settings; none where it has no such member."""
     found: tuple[Setting, ...] = getattr(provider, "settings", ())
+    return found
+
+
+def formats(provider: Provider) -> tuple[str, ...]:
+    """Endings of the graphs that the provider opens; ``.onnx`` alone where it has no such member."""
+    found: tuple[str, ...] = getattr(provider, "formats", (".onnx",))
     return found
 
 

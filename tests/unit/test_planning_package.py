@@ -1,0 +1,111 @@
+"""Graphs that not every provider opens, and variants that nothing ever ran: neither is chosen, whatever is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from stored_models import put, variant
+
+from gpux.artifact import QUALITIES, Certificate, Manifest, Variant
+from gpux.errors import NoCandidate
+from gpux.planning import Request, choose
+from gpux.provider import Probe, Runtime, State, formats
+from gpux.reference import VARIANTS, parse
+from gpux.registry.store import Store
+
+NEVER = "converted, its specification checked, never predicted: only macOS can"
+
+
+class Choice:
+    """A provider that is only ever chosen, never opened."""
+
+    def __init__(self, name, rank, *opens):
+        self.name, self.rank, self.extra, self.runtime = name, rank, "", Runtime("x", f"{name}Provider")
+        if opens:
+            self.formats = opens
+
+    def probe(self):
+        return Probe(self.name, State.WORKS)
+
+    def open(self, graph, options, /):
+        raise AssertionError("a plan opens nothing")
+
+
+APPLE, PLAIN = Choice("apple", 80, ".onnx", ".mlpackage"), Choice("plain", 10)
+PROVIDERS = {provider.name: provider for provider in (APPLE, PLAIN)}
+NONE = Certificate("unproven", "nothing", "", "coremltools 9.0", (), ())
+NEAR = variant("fp16", "near").certificate
+PACKAGE = Variant("mlpackage", {"model": "mlpackage/model.mlpackage"}, "coreml", {"coremltools": "9.0"}, NONE)
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    return put(Store(tmp_path), "org/model", variant("fp32"), PACKAGE)
+
+
+def decide(artifact, proofs=None, **request):
+    probes = [provider.probe() for provider in PROVIDERS.values()]
+    return choose(artifact, PROVIDERS, probes, Request(**request), cores=2, proofs=proofs)
+
+
+def test_a_provider_that_does_not_say_what_it_opens_opens_onnx():
+    assert formats(PLAIN) == (".onnx",)
+    assert formats(APPLE) == (".onnx", ".mlpackage")
+
+
+def test_an_unproven_package_is_passed_over_with_its_reason(artifact):
+    plan = decide(artifact)
+    assert (plan.provider, plan.variant) == ("apple", "fp32")
+    why = {(one.provider, one.variant): (one.reason, one.hint) for one in plan.rejected}
+    assert why["apple", "mlpackage"] == (NEVER, "pull it again on macOS with --force, where it is proven")
+    assert why["plain", "mlpackage"][0] == "it opens .onnx, not .mlpackage"
+    assert why["plain", "mlpackage"][1]
+
+
+@pytest.mark.parametrize("quality", ["exact", "near", "any"])
+def test_no_request_lets_an_unproven_package_run(artifact, quality):
+    with pytest.raises(NoCandidate, match=f"apple mlpackage — {NEVER}"):
+        decide(artifact, quality=quality, variant="mlpackage", provider="apple")
+    assert decide(artifact, quality=quality).variant == "fp32"
+
+
+def test_a_named_provider_that_cannot_open_it(artifact):
+    with pytest.raises(NoCandidate, match=r"plain mlpackage — it opens \.onnx, not \.mlpackage"):
+        decide(artifact, variant="mlpackage", provider="plain")
+
+
+def test_a_proof_of_this_machine_lets_it_run_on_the_provider_that_it_is_of(artifact):
+    plan = decide(artifact, {("apple", "mlpackage"): NEAR}, variant="mlpackage")
+    assert (plan.provider, plan.variant) == ("apple", "mlpackage")
+    with pytest.raises(NoCandidate, match=NEVER):
+        decide(artifact, {("plain", "mlpackage"): NEAR}, variant="mlpackage")
+
+
+def test_a_proof_of_this_machine_is_held_to_the_quality_that_is_asked_for(artifact):
+    lossy = replace(NEAR, quality="lossy")
+    plan = decide(artifact, {("apple", "mlpackage"): lossy})
+    assert "its certificate is `lossy`, `near` was asked for" in {one.reason for one in plan.rejected}
+
+
+def test_a_package_that_was_proven_on_macos_needs_no_other_proof(tmp_path):
+    proven = replace(PACKAGE, certificate=replace(NEAR, provider="coreml"))
+    artifact = put(Store(tmp_path), "org/model", variant("fp32"), proven)
+    assert decide(artifact, variant="mlpackage").provider == "apple"
+
+
+def test_unproven_is_the_worst_class_and_survives_the_manifest(artifact):
+    assert QUALITIES == ("exact", "near", "lossy", "unproven")
+    again = Manifest.from_json(artifact.manifest.to_json())
+    assert again == artifact.manifest
+    assert again.variants[1].certificate == NONE
+    assert (NONE.min_cosine, NONE.max_abs) == (0, float("inf"))
+    assert artifact.certificate.quality == "exact"
+
+
+def test_the_package_is_a_variant_of_the_grammar_and_comes_last():
+    reference = parse("org/name:mlpackage")
+    assert (reference.name, reference.variant) == ("org/name", "mlpackage")
+    assert parse("name:MLPackage").variant == "mlpackage"
+    assert parse("org/name@main:mlpackage").revision == "main"
+    assert VARIANTS[-1] == "mlpackage"
