@@ -13,6 +13,7 @@ LEAVES = {
     "hardware",
     "head",
     "onnx_reader",
+    "package_reader",
     "selftest",
     "settings",
     "tensors",
@@ -49,7 +50,16 @@ LAW = {
     "__main__": {"cli"},
     "the door": LEAVES
     | {"artifact", "bench", "campaign", "loading", "model", "registry"},  # gpux/__init__.py: the public names
-    "providers": {"errors", "settings", "hardware", "onnx_reader", "provider", "selftest", "tensors"},
+    "providers": {
+        "errors",
+        "settings",
+        "hardware",
+        "onnx_reader",
+        "package_reader",
+        "provider",
+        "selftest",
+        "tensors",
+    },
 }
 ROOMS_OF_ONE_MODULE = {"sources.snapshot"}
 
