@@ -8,6 +8,7 @@ import pytest
 from stored_models import put, variant
 
 from gpux.artifact import QUALITIES, Certificate, Manifest, Variant
+from gpux.discovery import discover
 from gpux.errors import NoCandidate
 from gpux.planning import Request, choose
 from gpux.provider import Probe, Runtime, State, formats
@@ -109,3 +110,25 @@ def test_the_package_is_a_variant_of_the_grammar_and_comes_last():
     assert parse("name:MLPackage").variant == "mlpackage"
     assert parse("org/name@main:mlpackage").revision == "main"
     assert VARIANTS[-1] == "mlpackage"
+
+
+def test_what_a_plug_in_opens_is_known_through_the_door(monkeypatch, tmp_path):
+    for name, line in (("opens_packages", 'formats = (".mlpackage",)'), ("opens_nothing_new", "")):
+        code = f"""
+from gpux.provider import Probe, Runtime, State
+class Own:
+    name, runtime, extra, rank = "{name}", Runtime("x", "{name}"), "", 1
+    {line}
+    def probe(self): return Probe(self.name, State.WORKS)
+    def open(self, graph, options, /): raise AssertionError
+provider = Own()
+"""
+        (tmp_path / f"{name}.py").write_text(code)
+        (tmp_path / f"{name}-1.dist-info").mkdir()
+        (tmp_path / f"{name}-1.dist-info" / "entry_points.txt").write_text(
+            f"[gpux.providers]\n{name} = {name}:provider\n"
+        )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = discover()
+    assert formats(found["opens_packages"]) == (".mlpackage",)
+    assert formats(found["opens_nothing_new"]) == (".onnx",)
