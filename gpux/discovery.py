@@ -14,7 +14,18 @@ from typing import Any
 
 from gpux.entry_points import entry_points, packages
 from gpux.errors import ProviderError, ProviderUnavailable
-from gpux.provider import Opened, Options, Probe, Provider, Runtime, Setting, State, computes, settings
+from gpux.provider import (
+    Opened,
+    Options,
+    Probe,
+    Provider,
+    Runtime,
+    Setting,
+    State,
+    computes,
+    formats,
+    settings,
+)
 
 ENTRY_POINTS = "gpux.providers"
 FAMILIES = "gpux.provider_families"
@@ -33,6 +44,7 @@ class _Guarded:
     rank: int
     settings: tuple[Setting, ...] = ()
     computes: bool = True
+    formats: tuple[str, ...] = (".onnx",)
 
     def probe(self) -> Probe:
         try:
@@ -154,6 +166,7 @@ def _checked(provider: Any, name: str, value: str) -> _Guarded | _Unloadable:
         provider.rank,
         settings(provider),
         computes(provider),
+        formats(provider),
     )
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from gpux import hardware
-from gpux.provider import Device, Options, Runtime, Setting, setting
+from gpux.provider import Device, Opened, Options, Runtime, Setting, setting
 
 from . import _shape_profile
+from ._mlpackage import open_package
 from ._onnxruntime import OnnxRuntimeProvider
 from ._onnxruntime_options import GRAPH
 
@@ -22,6 +23,9 @@ UNITS = Setting(
 )
 
 
+_PACKAGE_UNITS = {"ALL": "all", "CPUAndNeuralEngine": "ane", "CPUAndGPU": "gpu", "CPUOnly": "cpu"}
+
+
 class CoreMl(OnnxRuntimeProvider):
     """Apple's processors: neural engine, graphics and cores."""
 
@@ -31,6 +35,13 @@ class CoreMl(OnnxRuntimeProvider):
     rank = 60
     settings: tuple[Setting, ...] = (GRAPH, UNITS)
     systems: ClassVar[tuple[str, ...]] = ("darwin",)
+    formats: ClassVar[tuple[str, ...]] = (".onnx", ".mlpackage")
+
+    def open(self, graph: Path, options: Options, /) -> Opened:
+        """Open an ONNX graph with ONNX Runtime, or a Core ML package with coremltools."""
+        if graph.suffix == ".mlpackage":
+            return open_package(graph, options, _PACKAGE_UNITS[setting("units", options.extra, self)])
+        return super().open(graph, options)
 
     def devices(self) -> tuple[Device, ...]:
         """The processor as a whole: its parts share their memory, and CoreML does not tell which it took."""

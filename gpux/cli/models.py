@@ -20,6 +20,9 @@ AT_PULL = 10.0
 """Seconds of the race at the end of a pull."""
 
 
+_NEVER = "converted, its specification checked, never predicted"
+
+
 @click.command(
     "pull",
     epilog=examples(
@@ -34,7 +37,7 @@ AT_PULL = 10.0
     "variants",
     multiple=True,
     metavar="V",
-    help="A precision to store; may be given again.",
+    help="A precision to store, or mlpackage for Apple machines; may be given again.",
 )
 @click.option("--force", is_flag=True, help="Convert and prove again, even if it is stored.")
 @click.option("--no-tune", is_flag=True, help="Leave out the short race of the providers that work here.")
@@ -152,6 +155,9 @@ def _proof_lines(artifact: gpux.Artifact) -> list[str]:
     ]
     for variant in artifact.manifest.variants:
         proof = variant.certificate
+        if not proof.outputs:
+            lines.append(f"proof     {variant.name} is {proof.quality}: {_NEVER} ({proof.runtime})")
+            continue
         top1 = "".join(f", top-1 agreement {o.top1:.1%}" for o in proof.outputs if o.top1 is not None)
         lines.append(
             f"proof     {variant.name} is {proof.quality}: min cosine {_floor(proof.min_cosine)}, max difference {proof.max_abs:.1e}{top1} "
@@ -186,8 +192,8 @@ def _show_plan(printer: Printer, plan: Any) -> None:
             + (f"  (stored already as {plan.stored[:12]})" if plan.stored else ""),
         ]
     )
-    if "transformers" in plan.routes and plan.exporter is None:
-        printer.say("note      the exporter is not installed: gpux exporter install transformers")
+    for line in plan.missing:
+        printer.say(f"note      an exporter is not installed: {line}")
 
 
 def _brief(artifact: gpux.Artifact) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from house import ROOT, imports, modules
 
 MODULE_LINES, FUNCTION_LINES, MEDIAN_LINES, PROVIDER_LINES = 400, 60, 150, 150
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "handler", "handlers", "base", "common", "misc"}
-RUNTIMES = {"onnxruntime", "onnxruntime_genai", "openvino", "tensorrt", "coremltools"}
+RUNTIMES = {"onnxruntime", "onnxruntime_genai", "openvino", "tensorrt"}
+BOTH = {"coremltools"}  # converts on any system, and runs what it converted on macOS
 FRAMEWORKS = {"torch", "transformers", "onnx", "onnxscript", "onnx_ir", "optimum", "sentence_transformers"}
 # These look at the software below the providers, of which CUDA and ROCm are two by the same names.
 BELOW_PROVIDERS = ("gpux.doctor", "gpux.machine.key")
@@ -53,6 +54,11 @@ def trespasses(source):
             "only a file in providers/ may import a runtime: reach it through gpux.provider",
         ),
         (
+            BOTH,
+            ("gpux_providers", "gpux.export"),
+            "only a file in providers/ may run with it, only the export worker convert",
+        ),
+        (
             FRAMEWORKS,
             ("gpux.export",),
             "only the export worker may import a framework: let it do the work in its process",
@@ -93,7 +99,9 @@ def hard_wired(source):
             if _within(module.name, BELOW_PROVIDERS):
                 break
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-            if text in providers and module.name.startswith("gpux."):
+            # An exporter may be called as the provider that its files are for.
+            here = module.name.startswith("gpux.") and module.name != "gpux.export.toolchains"
+            if text in providers and here:
                 yield f"{module.path}:{node.lineno} names the provider `{text}`: ask gpux.provider for what it needs to know"
         for found in imports(module, tasks):
             if found.target in tasks and not _is_task(module):
@@ -148,6 +156,7 @@ LONG = "\n".join(["def f():", *["    x = 1"] * 60])
         ("gpux/registry/a.py", "from onnxruntime.capi import x", trespasses, "imports `onnxruntime.capi`"),
         ("gpux/a.py", "import importlib\nimportlib.import_module('torch')", trespasses, "imports `torch`"),
         ("providers/a.py", "import onnx", trespasses, "imports `onnx`"),
+        ("gpux/registry/a.py", "import coremltools", trespasses, "imports `coremltools`"),
         ("gpux/registry/a.py", "from rich.progress import Progress", trespasses, "imports `rich.progress`"),
         ("gpux/bench/render.py", "print(1)", prints, "prints"),
         ("gpux/planning.py", "if name == 'toy': pass", hard_wired, "names the provider `toy`"),
