@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gpux.campaign import sweep
     from gpux.doctor import diagnose
     from gpux.export.toolchains import exporters, install_exporter
-    from gpux.loading import load, plan, providers
+    from gpux.loading import load, options, plan, providers
     from gpux.machine.findings import findings
     from gpux.model import Model
     from gpux.race import forget, tune
@@ -52,6 +52,7 @@ __all__ = [
     "forget",
     "install_exporter",
     "load",
+    "options",
     "plan",
     "plan_pull",
     "providers",
@@ -82,6 +83,7 @@ _HOMES = {
     "forget": "gpux.race",
     "install_exporter": "gpux.export.toolchains",
     "load": "gpux.loading",
+    "options": "gpux.loading",
     "plan": "gpux.loading",
     "plan_pull": "gpux.registry.pull",
     "providers": "gpux.loading",

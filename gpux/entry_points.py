@@ -1,4 +1,4 @@
-"""Finds entry points of one group, in two milliseconds instead of importlib.metadata's thirty: a cold start pays them each time.
+"""Finds entry points of one group, and packages by name, in two milliseconds instead of importlib.metadata's thirty: a cold start pays them each time.
 
 Reads the ``entry_points.txt`` of every distribution on the path, by the same rules
 (https://packaging.python.org/specifications/entry-points/); anything that is no plain folder is left to the library.
@@ -58,6 +58,24 @@ def installed() -> dict[str, str]:
                 .removesuffix(".egg-info")
             )
             found.setdefault(name, words.partition("-")[2].partition("-py")[0])
+    return found
+
+
+def packages(beginning: str) -> dict[str, Path]:
+    """Import name → folder of each package on the path whose name begins so, by the same rule; none is imported.
+
+    Of two of one name, the first.
+    """
+    found: dict[str, Path] = {}
+    for folder in _folders():
+        try:
+            names = sorted(name for name in os.listdir(folder) if name.startswith(beginning))  # noqa: PTH208 - as below
+        except OSError:
+            continue
+        for name in names:
+            path = Path(folder, name)
+            if name.isidentifier() and name not in found and path.is_dir():
+                found[name] = path
     return found
 
 

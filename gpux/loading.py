@@ -27,7 +27,8 @@ from gpux.machine import probes
 from gpux.machine.deciding import Decision
 from gpux.model import Model
 from gpux.planning import AUTO, Plan, Request, free
-from gpux.provider import Probe, Provider, find
+from gpux.provider import Probe, Provider, Setting, find
+from gpux.provider import settings as provider_settings
 from gpux.reference import default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
@@ -148,6 +149,11 @@ def providers(*, fresh: bool = False) -> tuple[Probe, ...]:
         fresh: Try all again, instead of taking what is remembered of this machine as it is.
     """
     return probes.probe(discover(), fresh=fresh)
+
+
+def options() -> dict[str, tuple[Setting, ...]]:
+    """Provider → the settings that :func:`load` takes for it as ``options``."""
+    return {name: provider_settings(one) for name, one in discover().items()}
 
 
 def _decision(

@@ -9,9 +9,10 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,11 @@ _STRANGE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 def probe(
-    providers: Mapping[str, Provider], names: Iterable[str] | None = None, *, fresh: bool = False
+    providers: Mapping[str, Provider],
+    names: Iterable[str] | None = None,
+    *,
+    fresh: bool = False,
+    machine: str | None = None,
 ) -> tuple[Probe, ...]:
     """What providers found when they tried themselves here: remembered, or tried now; raises nothing.
 
@@ -39,16 +44,18 @@ def probe(
         providers: Those that are installed, by name.
         names: Those to ask; all when ``None``.
         fresh: Try all again, whatever is remembered.
+        machine: The machine's key, where it is known already.
 
     Returns:
         One per name, in the order of ``providers``.
     """
     asked = set(providers if names is None else names)
     wanted = [name for name in providers if name in asked]
-    found = {name: _missing(providers[name]) for name in wanted}
+    look = cache(_found)
+    found = {name: _missing(providers[name], look) for name in wanted}
     open_questions = [name for name in wanted if found[name] is None]
     if open_questions:
-        path = _path(key(providers))
+        path = _path(machine or key(providers))
         remembered = {} if fresh else _read(path)
         found |= {name: remembered[name] for name in open_questions if name in remembered}
         tried = _try({name: providers[name] for name in open_questions if found[name] is None})
@@ -66,10 +73,10 @@ def doubt(provider: str, providers: Mapping[str, Provider]) -> None:
         write(path, kept)
 
 
-def _missing(provider: Provider) -> Probe | None:
+def _missing(provider: Provider, look: Callable[[str], bool]) -> Probe | None:
     """The answer for a provider whose software is not installed, which needs no trial."""
     modules = provider.runtime.modules
-    if not modules or any(_found(module) for module in modules):
+    if not modules or any(look(module) for module in modules):
         return None
     reason = f"`{provider.runtime.distribution}` is not installed"
     hint = (

@@ -14,22 +14,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpux import integrity
-from gpux.artifact import QUALITIES, Artifact, Certificate, OutputParity
+from gpux.artifact import MACHINES, QUALITIES, Artifact, Certificate, OutputParity
 from gpux.errors import CorruptArtifact, GpuxError, ProofFailed, WorkerFailed
 from gpux.events import Event, Progress, silent
-from gpux.export import proof
 from gpux.head import Head
 from gpux.machine.files import read, text, write
 from gpux.planning import Candidate, Plan, Proof, ProofKey, proof_key
 from gpux.provider import Probe, Provider
-from gpux.registry import assembly
-from gpux.registry.proving import Ground, prove
 
-FOLDER = assembly.MACHINES
-"""The folder of an artifact that holds what each machine found out about it; no part of the artifact, and gone with it."""
+if TYPE_CHECKING:
+    from gpux.registry.proving import Ground
 
 
 DOUBT = 3600.0
@@ -38,7 +35,7 @@ DOUBT = 3600.0
 
 def folder(artifact: Artifact, machine: str) -> Path:
     """Where one machine keeps what it found out about an artifact."""
-    return artifact.directory / FOLDER / machine
+    return artifact.directory / MACHINES / machine
 
 
 def engines(artifact: Artifact, machine: str, key: ProofKey) -> Path:
@@ -93,6 +90,8 @@ class Book(Mapping[ProofKey, Proof]):
             dimensions: The sizes that the task will ask for.
             progress: Receives the steps.
         """
+        from gpux.registry.proving import Ground  # the prover's imports would cost every load
+
         key = proof_key(provider, candidate)
         progress(Event("prove", f"proving {candidate.variant} on {candidate.provider}"))
         ground = Ground(
@@ -115,6 +114,10 @@ class Book(Mapping[ProofKey, Proof]):
         return found
 
     def _run(self, variant: str, ground: Ground, head: Head, progress: Progress) -> Certificate:
+        from gpux.export import proof
+        from gpux.registry import assembly
+        from gpux.registry.proving import prove
+
         artifact = self._artifact
         files = {name: artifact.path(f"{assembly.PROOF}/{name}.npz") for name in ("probes", "reference")}
         if not all(path.is_file() for path in files.values()):

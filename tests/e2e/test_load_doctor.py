@@ -69,10 +69,12 @@ def test_a_plug_in_for_another_runtime(tmp_path):
 
 
 def test_plug_ins_are_no_second_runtime(tmp_path):
-    for name in ("onnxruntime-ep-openvino", "onnxruntime-genai"):
+    for name in ("onnxruntime-ep-openvino", "onnxruntime-genai", "onnxruntime-toy"):
         info = tmp_path / "packages" / f"{name.replace('-', '_')}-1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        if name == "onnxruntime-toy":  # known by its files alone
+            (info / "RECORD").write_text("onnxruntime_toy/__init__.py,,\n")
     assert look(tmp_path, PYTHONPATH=str(tmp_path / "packages"))["runtime"]["state"] == "ok"
 
 

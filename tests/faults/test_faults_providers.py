@@ -35,7 +35,7 @@ def ready(tmp_path_factory):
     """A store with the small model, in which the plug-in was found to work; and the plug-in's folder."""
     base = tmp_path_factory.mktemp("plug")
     site, home = plug_in.install(base / "site"), base / "home"
-    small.gpux("pull", small.write(base / "small-model"), home=home, check=True)
+    small.gpux("pull", small.write(base / "small-model"), "--no-tune", home=home, check=True)
     small.gpux("providers", home=home, check=True, PYTHONPATH=str(site))
     return base
 
@@ -412,7 +412,7 @@ def test_settings_that_are_no_settings_keep_nobody_from_working(home, plug, tmp_
     code = "import gpux; print([(p.provider, str(p.state), p.reason) for p in gpux.providers() if p.provider in ('plug', 'cpu')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "('cpu', 'works', None)" in done.stdout
-    assert "and settings, if it has any, in a tuple" in done.stdout
+    assert "and settings, if it has any, as a tuple of Setting" in done.stdout
 
 
 @pytest.mark.parametrize("modules", [True, False])
