@@ -45,7 +45,8 @@ def test_a_sound_machine(tmp_path):
         found[s]["state"] for s in ("python", "runtime", "provider cpu", "threads", "exporter", "store")
     } == {"ok"}
     assert (tmp_path / "home").is_dir()
-    assert not list((tmp_path / "home").iterdir())
+    left = {path.name for path in (tmp_path / "home").iterdir()}
+    assert left == {"machine"}, "what providers found is remembered, and nothing else is left"
 
 
 def test_two_runtimes_in_one_environment(tmp_path):
