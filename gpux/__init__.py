@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from gpux.campaign import sweep
     from gpux.doctor import diagnose
     from gpux.export.toolchains import exporters, install_exporter
-    from gpux.loading import load, plan, providers
+    from gpux.loading import load, options, plan, providers
+    from gpux.machine.findings import findings
     from gpux.model import Model
     from gpux.race import forget, tune
     from gpux.race.record import Race
@@ -47,9 +48,11 @@ __all__ = [
     "diagnose",
     "errors",
     "exporters",
+    "findings",
     "forget",
     "install_exporter",
     "load",
+    "options",
     "plan",
     "plan_pull",
     "providers",
@@ -76,9 +79,11 @@ _HOMES = {
     "compare": "gpux.bench.comparison",
     "diagnose": "gpux.doctor",
     "exporters": "gpux.export.toolchains",
+    "findings": "gpux.machine.findings",
     "forget": "gpux.race",
     "install_exporter": "gpux.export.toolchains",
     "load": "gpux.loading",
+    "options": "gpux.loading",
     "plan": "gpux.loading",
     "plan_pull": "gpux.registry.pull",
     "providers": "gpux.loading",

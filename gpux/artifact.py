@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from gpux.tensors import TensorSpec
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-QUALITIES = ("exact", "near", "lossy")
+MACHINES = "machines"
+"""The folder with what machines find out about an artifact: no part of it, and no source may bring one."""
+UNPROVEN = "unproven"
+QUALITIES = ("exact", "near", "lossy", UNPROVEN)
 """Certificate classes from best to worst; see :class:`Certificate`."""
 
 
@@ -77,9 +81,11 @@ class Certificate:
     """The proof of one variant.
 
     Attributes:
-        quality: ``exact`` (every cosine ≥ 0.99999), ``near`` (≥ 0.9995 and full top-1 agreement) or ``lossy``.
-        reference: What it was compared with: ``pytorch fp32``, ``onnx fp32`` or ``itself`` (batch against single).
-        provider: The provider that ran it, always ``cpu`` at pull.
+        quality: ``exact`` (every cosine ≥ 0.99999), ``near`` (≥ 0.9995 and full top-1 agreement), ``lossy``, or
+            ``unproven``: converted, and never run.
+        reference: What it was compared with: ``pytorch fp32``, ``onnx fp32``, ``itself`` (batch against single) or
+            ``nothing``.
+        provider: The provider that ran it, ``cpu`` at pull unless it runs no ONNX; ``""`` where none did.
         runtime: Name and version of the runtime.
         probes: The shapes that were compared, as ``batch×length`` texts.
         outputs: The figures, per output.
@@ -94,13 +100,13 @@ class Certificate:
 
     @property
     def min_cosine(self) -> float:
-        """The smallest cosine over all outputs."""
-        return min(output.min_cosine for output in self.outputs)
+        """The smallest cosine over all outputs; 0 where nothing was compared."""
+        return min((output.min_cosine for output in self.outputs), default=0.0)
 
     @property
     def max_abs(self) -> float:
-        """The largest absolute difference over all outputs."""
-        return max(output.max_abs for output in self.outputs)
+        """The largest absolute difference over all outputs; infinite where nothing was compared."""
+        return max((output.max_abs for output in self.outputs), default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ class Variant:
     Attributes:
         name: One of :data:`gpux.reference.VARIANTS`.
         graphs: Component name → path of its graph in the artifact.
-        exporter: The route that made it (``ready``, ``transformers``).
+        exporter: The route that made it (``ready``, ``transformers``, ``coreml``).
         versions: The toolchain's packages and versions.
         certificate: Its proof.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from threading import Thread
@@ -25,13 +26,15 @@ from gpux.events import Progress, Stopwatch, silent
 from gpux.machine import probes
 from gpux.machine.deciding import Decision
 from gpux.model import Model
-from gpux.planning import AUTO, Plan, Request
-from gpux.provider import Probe, Provider, find
+from gpux.planning import AUTO, Plan, Request, free
+from gpux.provider import Probe, Provider, Setting, find
+from gpux.provider import settings as provider_settings
 from gpux.reference import default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
 from gpux.tasks.pipeline import Pipeline
 
+_OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
 _EMBED = {"feature-extraction", "sentence-similarity"}
 
 
@@ -132,7 +135,11 @@ def plan(
         quality=quality,
         threads=settings.threads(),
     )
-    return _decision(artifact, discover(), request, tasks.find(artifact.task)).look()
+    decision = _decision(artifact, discover(), request, tasks.find(artifact.task))
+    chosen = decision.look()
+    if chosen.note is None and free(request) and decision.outdated():
+        return replace(chosen, note=_OUTDATED)
+    return chosen
 
 
 def providers(*, fresh: bool = False) -> tuple[Probe, ...]:
@@ -142,6 +149,11 @@ def providers(*, fresh: bool = False) -> tuple[Probe, ...]:
         fresh: Try all again, instead of taking what is remembered of this machine as it is.
     """
     return probes.probe(discover(), fresh=fresh)
+
+
+def options() -> dict[str, tuple[Setting, ...]]:
+    """Provider → the settings that :func:`load` takes for it as ``options``."""
+    return {name: provider_settings(one) for name, one in discover().items()}
 
 
 def _decision(

@@ -169,6 +169,8 @@ class Opened(Protocol):
 class Provider(Protocol):
     """One way to run a graph. One that has settings lists them as a seventh member, ``settings``; see :func:`settings`.
 
+    One that opens other graphs than ONNX lists their endings as ``formats``; see :func:`formats`.
+
     Attributes:
         name: GPUX's name for it (``cpu``, ``openvino``).
         runtime: The software behind it.
@@ -204,8 +206,11 @@ def find(name: str, providers: Mapping[str, Provider]) -> Provider:
     for provider in providers.values():
         if name.lower() == provider.name or name == provider.runtime.native:
             return provider
-    names = ["auto", *providers, *(p.runtime.native for p in providers.values())]
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    # Lower case on both sides: capitals that differ must not outweigh the letters.
+    names = {
+        one.lower(): one for one in (*(p.runtime.native for p in providers.values()), *providers, "auto")
+    }
+    close = [names[one] for one in difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)]
     raise UnknownProvider(
         f"there is no provider `{name}` in this installation",
         hint=f"did you mean `{close[0]}`"
@@ -228,6 +233,12 @@ def settings(provider: Provider) -> tuple[Setting, ...]:
 def computes(provider: Provider) -> bool:
     """Whether its outputs mean anything: one that says ``computes = False`` is a test double, which no proof could pass."""
     return bool(getattr(provider, "computes", True))
+
+
+def formats(provider: Provider) -> tuple[str, ...]:
+    """Endings of the graphs that the provider opens; ``.onnx`` alone where it has no such member."""
+    found: tuple[str, ...] = getattr(provider, "formats", (".onnx",))
+    return found
 
 
 def setting(name: str, given: Mapping[str, str], provider: Provider) -> str:

@@ -63,6 +63,11 @@ def worker_memory() -> int | None:
     return _positive("GPUX_WORKER_MEMORY")
 
 
+def probe_timeout() -> int:
+    """Seconds that one provider gets to try itself: ``GPUX_PROBE_TIMEOUT``, else 90, for some build an engine first."""
+    return _positive("GPUX_PROBE_TIMEOUT") or 90
+
+
 def network_timeout() -> int:
     """Seconds without a byte after which a download counts as stuck: ``GPUX_NETWORK_TIMEOUT``, else 30."""
     return _positive("GPUX_NETWORK_TIMEOUT") or 30

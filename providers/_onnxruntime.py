@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gpux import selftest
-from gpux.errors import GpuxError, ProviderUnavailable, RunFailed
+from gpux.errors import GpuxError
 from gpux.provider import Device, Opened, Options, Probe, Runtime, Setting, State
 
-from . import _onnxruntime_options
+from . import _onnxruntime_opening
 from ._onnxruntime_options import GRAPH
 from ._onnxruntime_session import OnnxRuntimeSession
 
@@ -21,7 +21,9 @@ class OnnxRuntimeProvider:
     """One execution provider of an onnxruntime distribution. A provider overrides what is different about it.
 
     Attributes:
-        behind: Execution providers that take the nodes that this one leaves, in order.
+        behind: Execution providers that take the nodes that this one leaves, in order, where the build has them.
+        library: The stem of the provider's own library beside ONNX Runtime (``cuda``), where it has one.
+        systems: The values of ``sys.platform`` that it is built for; all when empty.
     """
 
     name: str
@@ -30,6 +32,8 @@ class OnnxRuntimeProvider:
     rank: int
     settings: tuple[Setting, ...] = (GRAPH,)
     behind: ClassVar[tuple[str, ...]] = (CPU,)
+    library: ClassVar[str] = ""
+    systems: ClassVar[tuple[str, ...]] = ()
 
     def devices(self) -> tuple[Device, ...]:
         """The devices that it would run on; asked only after the runtime named the provider."""
@@ -46,9 +50,29 @@ class OnnxRuntimeProvider:
         """The execution provider's own options."""
         return {}
 
+    def graph_options(self, graph: Path | bytes, options: Options) -> dict[str, str]:
+        """Further options of the execution provider that hang on the graph; bytes are the self-test's."""
+        return {}
+
+    def behind_options(self, name: str, options: Options) -> dict[str, str]:
+        """The options of one that stands behind."""
+        return {}
+
     def session_options(self, options: Options) -> dict[str, str]:
         """Session configuration entries."""
         return {}
+
+    def adjust(self, settings: Any) -> None:
+        """What of ``SessionOptions`` is no configuration entry."""
+
+    def device(self, options: Options) -> str:
+        """The name of the device that was chosen."""
+        devices = self.devices()
+        return devices[0].name if devices else self.name
+
+    def native(self) -> str:
+        """The runtime's own name for the provider, where that hangs on the version."""
+        return self.runtime.native
 
     def precision(self, options: Options) -> str:
         """The precision that it computes in."""
@@ -59,9 +83,10 @@ class OnnxRuntimeProvider:
         install = f"pip install 'gpux[{self.extra}]'"
         name = self.name
         if find_spec("onnxruntime") is None:
-            return Probe(
-                name, State.MISSING, reason=f"`{self.runtime.distribution}` is not installed", hint=install
+            reason, hint = _onnxruntime_opening.absent(
+                self, f"`{self.runtime.distribution}` is not installed"
             )
+            return Probe(name, State.MISSING, reason=reason, hint=hint)
         try:
             import onnxruntime
         except ImportError as error:
@@ -73,9 +98,10 @@ class OnnxRuntimeProvider:
                 name, State.INSTALLED, reason=reason, hint=f"gpux doctor, then reinstall with {install}"
             )
         versions = {"onnxruntime": onnxruntime.__version__}
-        if self.runtime.native not in onnxruntime.get_available_providers():
-            reason = f"this build of onnxruntime does not list `{self.runtime.native}`"
-            return Probe(name, State.MISSING, versions=versions, reason=reason, hint=install)
+        if self.native() not in onnxruntime.get_available_providers():
+            reason = f"this build of onnxruntime does not list `{self.native()}`"
+            reason, hint = _onnxruntime_opening.absent(self, reason)
+            return Probe(name, State.MISSING, versions=versions, reason=reason, hint=hint)
         return self.compute(versions)
 
     def compute(self, versions: dict[str, str]) -> Probe:
@@ -108,36 +134,12 @@ class OnnxRuntimeProvider:
         """Open a graph file or a serialised graph.
 
         Raises:
-            ProviderUnavailable: ONNX Runtime is not here.
-            RunFailed: It refused the graph.
+            ProviderUnavailable: ONNX Runtime is not here, or its build lacks the provider.
+            RunFailed: It refused the graph, or the device cannot be used.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ProviderUnavailable(
-                f"`{self.runtime.distribution}` is not installed",
-                hint=f"pip install 'gpux[{self.extra}]'",
-                provider=self.name,
-            ) from error
-        entries, raw = _onnxruntime_options.raw(options)
-        wanted: list[Any] = [(self.runtime.native, {**self.provider_options(options), **raw})]
-        wanted += [name for name in self.behind if name != self.runtime.native]
-        settings = _onnxruntime_options.settings(options, {**self.session_options(options), **entries})
-        source = graph if isinstance(graph, bytes) else str(graph)
-        try:
-            session = onnxruntime.InferenceSession(source, settings, providers=wanted)
-        except Exception as error:
-            raise _onnxruntime_options.refused(self.runtime.native, graph, error, self.name) from error
-        if self.runtime.native not in session.get_providers():
-            raise RunFailed(
-                f"ONNX Runtime dropped {self.runtime.native} without an error",
-                hint="gpux doctor",
-                provider=self.name,
-            )
-        return self.wrap(session, options)
+        return self.wrap(_onnxruntime_opening.session(self, graph, options), options)
 
     def wrap(self, session: Any, options: Options) -> Opened:
         """The open session as users get it."""
-        devices = self.devices()
-        device = devices[0].name if devices else self.name
-        return OnnxRuntimeSession(session, self.name, self.runtime.native, device, self.precision(options))
+        device, precision = self.device(options), self.precision(options)
+        return OnnxRuntimeSession(session, self.name, self.native(), device, precision)

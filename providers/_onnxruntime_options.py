@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gpux.errors import RunFailed
+from gpux.errors import InvalidSetting, RunFailed
 from gpux.provider import RUNTIME, Options, Setting
 
-from ._onnxruntime_session import first_line
+from ._onnxruntime_trouble import explain, first_line
 
 GRAPH = Setting(
     "graph",
@@ -53,11 +54,53 @@ def raw(options: Options) -> tuple[dict[str, str], dict[str, str]]:
     return entries, {name: value for name, value in given.items() if name not in entries}
 
 
-def refused(native: str, graph: Path | bytes, error: Exception, name: str) -> RunFailed:
+def refused(native: str, graph: Path | bytes, error: Exception, name: str, extra: str = "") -> RunFailed:
     """The error for a graph that the runtime did not open."""
+    if trouble := explain(str(error), native=native, extra=extra or name):
+        return RunFailed(f"{native} cannot be used: {trouble.reason}", hint=trouble.hint, provider=name)
     label = "the graph" if isinstance(graph, bytes) else f"`{graph.name}`"
     return RunFailed(
         f"{native} refused {label}: {first_line(error)}",
         hint="gpux verify, then gpux pull --force",
         provider=name,
     )
+
+
+def size(text: str, *, name: str, provider: str) -> int:
+    """Bytes from text such as ``4GiB``, ``512 MiB`` or ``1000000``.
+
+    Raises:
+        InvalidSetting: It is none.
+    """
+    match = re.fullmatch(
+        r"(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)(I?)B?", text.strip(), re.IGNORECASE | re.ASCII
+    )
+    found = (
+        int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
+        if match
+        else 0
+    )
+    if not 0 < found < 1 << 60:
+        raise InvalidSetting(
+            f"option `{name}` of provider `{provider}` is `{text}`, which is no size of memory",
+            hint=f"--option {name}=4GiB",
+            provider=provider,
+            setting=name,
+        )
+    return found
+
+
+def number(text: str, *, name: str, provider: str) -> int:
+    """A device's number, from 0.
+
+    Raises:
+        InvalidSetting: It is none.
+    """
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise InvalidSetting(
+            f"option `{name}` of provider `{provider}` is `{text}`, which is no number from 0",
+            hint=f"--option {name}=0",
+            provider=provider,
+            setting=name,
+        )
+    return int(text)

@@ -12,6 +12,8 @@ from gpux.errors import RunFailed
 from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
+from ._onnxruntime_trouble import Trouble, explain, first_line
+
 _DTYPES = {
     "float": "float32", "double": "float64", "float16": "float16", "bfloat16": "bfloat16", "bool": "bool", "string": "str",
     "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64",
@@ -44,6 +46,12 @@ class OnnxRuntimeSession:
 
     def placement(self) -> Placement:
         """Nodes by execution provider, as ONNX Runtime assigned them."""
+        if not hasattr(self._session, "get_provider_graph_assignment_info"):
+            raise RunFailed(
+                "this version of onnxruntime does not tell where it puts nodes",
+                hint="pip install --upgrade onnxruntime, or the distribution of it that is here, to 1.24 or newer",
+                provider=self._name,
+            )
         counts: dict[str, int] = {}
         left: set[str] = set()
         for subgraph in self._session.get_provider_graph_assignment_info():
@@ -60,22 +68,13 @@ class OnnxRuntimeSession:
         self._session = None
 
 
-def failed(native: str, error: Exception, name: str) -> RunFailed:
+def failed(native: str, error: Exception, name: str, extra: str = "") -> RunFailed:
     """The error for a run that the runtime gave up."""
-    said = first_line(error)
-    hint = "check the inputs' shapes against gpux show, or try another --provider"
-    if re.search(r"out of memory|[Aa]llocat|CUDA_ERROR_OUT_OF_MEMORY|OOM", str(error)):
-        hint = (
-            "give smaller batches (--batch-size 1), close other programs on the device, or try --provider cpu"
-        )
-    return RunFailed(f"{native} failed while running: {said}", hint=hint, provider=name)
-
-
-def first_line(error: Exception) -> str:
-    """What ONNX Runtime says, without its code and its further lines."""
-    text = str(error).strip().splitlines()
-    line = text[0] if text else type(error).__name__
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
+    trouble = explain(str(error), native=native, extra=extra or name)
+    if trouble is None:
+        hint = "check the inputs' shapes against gpux show, or try another --provider"
+        trouble = Trouble(first_line(error), hint)
+    return RunFailed(f"{native} failed while running: {trouble.reason}", hint=trouble.hint, provider=name)
 
 
 def _spec(arg: Any) -> TensorSpec:

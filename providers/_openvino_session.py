@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,25 +15,12 @@ from gpux.onnx_reader import GraphSummary
 from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
+from ._openvino_placement import placement
 from ._openvino_words import first_line
 
-_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8", "f64": "fp64"}
-_ORDER = ("int8", "bf16", "fp16", "fp32", "fp64")
-_HEAVY = (
-    "FullyConnected",
-    "MatMul",
-    "Gemm",
-    "Convolution",
-    "Deconvolution",
-    "MHA",
-    "ScaledAttn",
-    "LSTMCell",
-    "GRUCell",
-    "RNNSeq",
-)
-_ENDS = ("Input", "Output", "Const", "Constant", "Parameter", "Result")
 _SHAPES = 16
 """Shapes for which compiled graphs are kept, where each has one of its own."""
+_LIMITS = np.iinfo(np.int32)
 
 
 class OpenVinoSession:
@@ -63,6 +50,11 @@ class OpenVinoSession:
         self.inputs = tuple(_spec(port, names) for port in model.inputs)
         self.outputs = tuple(_spec(port, names) for port in model.outputs)
         self._names = [spec.name for spec in self.outputs]
+        self._takes = {spec.name for spec in self.inputs}
+        self._wide = [spec.name for spec in self.inputs if spec.dtype in {"int64", "uint64", "uint32"}]
+        for spec in (*self.inputs, *self.outputs):
+            if spec.dtype in {"str", "string"}:  # its Python module frees what is not its own
+                raise ValueError(f"`{spec.name}` is text, which only other providers take")
         self._lock = threading.Lock()
         self._compiled: Any = self._compile(model)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -74,6 +66,7 @@ class OpenVinoSession:
     ) -> dict[str, np.ndarray]:
         """Run the graph once."""
         names = self._names if outputs is None else list(outputs)
+        self._check(feeds, names)
         try:
             idle, compiled = self._request(feeds)
             try:
@@ -95,23 +88,33 @@ class OpenVinoSession:
 
     def placement(self) -> Placement:
         """Nodes and precision of the compiled graph, as the runtime tells them."""
-        kinds: list[tuple[str, str]] = []
-        for node in self._compiled.get_runtime_model().get_ordered_ops():
-            info = node.get_rt_info()
-            kinds.append((_told(info, "layerType"), _told(info, "runtimePrecision")))
-        heavy = Counter(precision for kind, precision in kinds if kind.startswith(_HEAVY))
-        asked = str(self._properties["INFERENCE_PRECISION_HINT"])
-        found = {_NAMES.get(name, name) for name in (heavy or {asked: 1})}
-        precision = min(found, key=lambda name: _ORDER.index(name) if name in _ORDER else 0)
-        nodes = sum(kind not in _ENDS for kind, _ in kinds)
-        devices = ", ".join(self._compiled.get_property("EXECUTION_DEVICES"))
-        return Placement("openvino", devices, precision, {"OpenVINO": nodes}, 1.0)
+        return placement(self._compiled)
 
     def close(self) -> None:
         """Let go of the runtime's memory."""
         self._compiled = self._model = self._core = None
         self._idle = queue.SimpleQueue()
         self._shaped.clear()
+
+    def _check(self, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+        """What OpenVINO would answer wrongly without a word: an input that is left out keeps what the last run had in it."""
+        why = None
+        if self._compiled is None:
+            why = "the session is closed"
+        elif feeds.keys() != self._takes:
+            why = f"it takes {', '.join(sorted(self._takes))}, and was given {', '.join(sorted(feeds)) or 'nothing'}"
+        elif unknown := [name for name in names if name not in self._names]:
+            why = f"the graph has no output `{unknown[0]}`"
+        for name in () if why else self._wide:
+            array = feeds[name]
+            if array.size and not _LIMITS.min <= int(array.min()) <= int(array.max()) <= _LIMITS.max:
+                why = f"it computes whole numbers in 32 bits, and `{name}` holds larger ones"
+        if why:
+            raise RunFailed(
+                f"OpenVINO failed while running on {self._device}: {why}",
+                hint="check the inputs against gpux show, or try another --provider",
+                provider="openvino",
+            )
 
     def _compile(self, model: Any) -> Any:
         return self._core.compile_model(model, self._device, self._properties)
@@ -131,13 +134,6 @@ class OpenVinoSession:
                     self._shaped.popitem(last=False)
             self._shaped.move_to_end(shapes)
             return entry
-
-
-def _told(info: Any, key: str) -> str:
-    if key not in info:
-        return ""
-    found = info[key]
-    return str(getattr(found, "value", found))
 
 
 def _spec(port: Any, declared: Mapping[str, TensorSpec]) -> TensorSpec:

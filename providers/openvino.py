@@ -10,8 +10,10 @@ from typing import Any
 from gpux import selftest
 from gpux.errors import GpuxError, InvalidSetting, ProviderUnavailable, RunFailed
 from gpux.onnx_reader import read_graph
-from gpux.provider import RUNTIME, Device, Opened, Options, Probe, Runtime, Setting, State, setting
+from gpux.provider import RUNTIME, Opened, Options, Probe, Runtime, Setting, State, setting
 
+from ._openvino_import import load
+from ._openvino_placement import described
 from ._openvino_session import OpenVinoSession
 from ._openvino_words import first_line
 
@@ -26,8 +28,8 @@ _PRECISION = Setting(
     numeric=True,
 )
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
-_CAPABLE = {"FP32": "fp32", "BF16": "bf16", "FP16": "fp16"}
 _DEVICE = Setting("device", "CPU, GPU, GPU.1, NPU or AUTO.", default="CPU", numeric=True)
+_CHOOSERS = {"AUTO", "MULTI", "HETERO"}
 _SHAPES = Setting(
     "shapes",
     "fixed compiles the graph anew for every shape of its inputs, which pays where there are few.",
@@ -51,11 +53,10 @@ class OpenVino:
         if find_spec("openvino") is None:
             return Probe(self.name, State.MISSING, reason="`openvino` is not installed", hint=_INSTALL)
         try:
-            import openvino
-
+            openvino = load()
             core = openvino.Core()
             names = core.available_devices
-            devices = tuple(_device(core, name) for name in names)
+            devices = tuple(described(core, name) for name in names)
         except Exception as error:  # noqa: BLE001 - a broken installation raises what it likes
             reason = f"`openvino` cannot be used: {first_line(error)}"
             return Probe(self.name, State.INSTALLED, reason=reason, hint=f"{_INSTALL} --force-reinstall")
@@ -81,12 +82,11 @@ class OpenVino:
 
     def _open(self, graph: Path | bytes, options: Options) -> Opened:
         try:
-            import openvino
+            core = load().Core()
         except ImportError as error:
             raise ProviderUnavailable(
                 "`openvino` is not installed", hint=_INSTALL, provider=self.name
             ) from error
-        core = openvino.Core()
         device = setting("device", options.extra, self).upper()
         _must_have(core, device)
         fixed = setting("shapes", options.extra, self) == "fixed"
@@ -97,9 +97,13 @@ class OpenVino:
             return OpenVinoSession(core, model, device, properties, fixed=fixed, declared=ends)
         except Exception as error:
             label = "the graph" if isinstance(graph, bytes) else f"`{graph.name}`"
+            said = first_line(error)
+            own = next(
+                (name for name in options.extra if name.startswith(RUNTIME) and _is_of(name, said)), None
+            )
             raise RunFailed(
-                f"OpenVINO refused {label} on {device}: {first_line(error)}",
-                hint="try --provider cpu",
+                f"OpenVINO refused {label} on {device}: {said}",
+                hint=f"check --option {own}, or leave it out" if own else "try --provider cpu",
                 provider=self.name,
             ) from error
 
@@ -110,26 +114,24 @@ class OpenVino:
         }
         if device == "CPU":
             properties["INFERENCE_NUM_THREADS"] = options.threads
-        elif options.cache is not None:  # the CPU device compiles faster than it reads a cache back
+        elif device.partition(":")[0] in _CHOOSERS:
+            properties["DEVICE_PROPERTIES"] = {"CPU": {"INFERENCE_NUM_THREADS": options.threads}}
+        if (
+            device != "CPU" and options.cache is not None
+        ):  # the CPU device compiles faster than it reads a cache back
             properties["CACHE_DIR"] = str(options.cache)
         raw = {n.removeprefix(RUNTIME): v for n, v in options.extra.items() if n.startswith(RUNTIME)}
         return {**properties, **raw}
 
 
-def _device(core: Any, name: str) -> Device:
-    kind = name.partition(".")[0].lower()
-    memory = None
-    if kind == "gpu":
-        memory = int(core.get_property(name, "GPU_DEVICE_TOTAL_MEM_SIZE"))
-    able = core.get_property(name, "OPTIMIZATION_CAPABILITIES")
-    precisions = tuple(ours for theirs, ours in _CAPABLE.items() if theirs in able)
-    full = str(core.get_property(name, "FULL_DEVICE_NAME")).strip()
-    return Device(f"{name}: {full}" if full else name, kind, memory, precisions)
+def _is_of(name: str, said: str) -> bool:
+    """Whether OpenVINO speaks of a raw setting, by its name or by its value's."""
+    return name.removeprefix(RUNTIME) in said
 
 
 def _must_have(core: Any, device: str) -> None:
     have = core.available_devices
-    if device.partition(":")[0] in {"AUTO", "MULTI", "HETERO"} or device in have:
+    if device.partition(":")[0] in _CHOOSERS or device in have:
         return
     if not any(one.partition(".")[0] == device for one in have):
         listed = ", ".join(have) or "none"

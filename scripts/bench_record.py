@@ -29,6 +29,7 @@ PACKAGES = (
     "click",
     "tokenizers",
     "onnxruntime",
+    "openvino",
     "transformers",
     "torch",
     "sentence-transformers",

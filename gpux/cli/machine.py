@@ -75,6 +75,13 @@ def providers_command(printer: Printer, *, fresh: bool) -> None:
         why = "; ".join(part for part in (probe.reason, probe.hint) if part)
         rows.append((probe.provider, str(probe.state), devices, versions, why))
     printer.table(("provider", "state", "devices", "versions", "what stops it"), rows)
+    if printer.verbose:
+        options = [
+            (name, one.name, one.default, ", ".join(one.values) or "any text", one.help)
+            for name, found in gpux.options().items()
+            for one in found
+        ]
+        printer.table(("provider", "option", "default", "values", "what it does"), options)
 
 
 @click.command("doctor", epilog=examples("gpux doctor", "gpux doctor --json"))

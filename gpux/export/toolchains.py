@@ -24,12 +24,14 @@ class Toolchain:
         extra: The extra of this package that lists its requirements.
         modules: What must be importable.
         covers: What it converts, for people.
+        systems: The values of ``sys.platform`` that it has packages for; all when empty.
     """
 
     name: str
     extra: str
     modules: tuple[str, ...]
     covers: str
+    systems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,14 @@ TRANSFORMERS = Toolchain(
     ("torch", "transformers", "onnx", "onnxscript"),
     "encoders of every family transformers knows",
 )
-TOOLCHAINS = {TRANSFORMERS.name: TRANSFORMERS}
+COREML = Toolchain(
+    "coreml",
+    "coreml",
+    ("torch", "transformers", "coremltools"),
+    "the same encoders to .mlpackage, for Apple machines",
+    ("linux", "darwin"),
+)
+TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRANSFORMERS, COREML)}
 
 
 # What a toolchain works on was fetched; it has no business on the network, and no telemetry leaves it.
@@ -69,6 +78,8 @@ _KNOWS = "import sys; from transformers.models.auto.configuration_auto import CO
 def find(toolchain: Toolchain = TRANSFORMERS) -> Installation:
     """Where a toolchain is: ``GPUX_EXPORTER_PYTHON``, this environment, or one made by :func:`install`, in that order.
 
+    The named interpreter is the ``transformers`` toolchain whatever it has; any other only if it has its modules.
+
     Raises:
         ExporterMissing: ``GPUX_EXPORTER_PYTHON`` names no interpreter.
     """
@@ -80,7 +91,8 @@ def find(toolchain: Toolchain = TRANSFORMERS) -> Installation:
                 hint="point it at a Python interpreter, or unset it",
                 python=str(named),
             )
-        return Installation(toolchain.name, toolchain.covers, str(named), "GPUX_EXPORTER_PYTHON")
+        if toolchain is TRANSFORMERS or not lacking(named, toolchain):
+            return Installation(toolchain.name, toolchain.covers, str(named), "GPUX_EXPORTER_PYTHON")
     if all(find_spec(module) for module in toolchain.modules):
         return Installation(toolchain.name, toolchain.covers, sys.executable, "this environment")
     own = _interpreter(_environment(toolchain))
@@ -155,9 +167,15 @@ def install(toolchain: Toolchain, *, progress: Progress = silent) -> Installatio
     torch comes first and alone, so that no other package's wider range picks another build of it.
 
     Raises:
-        ExporterMissing: pip failed; the error carries its last lines.
+        ExporterMissing: It has no packages for this system, or pip failed; the error carries its last lines.
         StoreUnwritable: The environment cannot be written.
     """
+    if toolchain.systems and sys.platform not in toolchain.systems:
+        raise ExporterMissing(
+            f"the `{toolchain.name}` toolchain has no packages for {sys.platform}",
+            hint=f"pull the model on {' or '.join(toolchain.systems)}",
+            exporter=toolchain.name,
+        )
     directory = _environment(toolchain)
     python = _interpreter(directory)
     try:

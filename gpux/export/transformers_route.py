@@ -1,24 +1,21 @@
-"""Runs inside the worker: loads a checkpoint in PyTorch, saves its outputs on the probes, exports it to one ONNX graph.
+"""Runs inside the worker: exports a checkpoint, whose answers to the probes are kept, to one ONNX graph.
 
 The graph comes from ``transformers.exporters`` (transformers ≥ 5.23, torch ≥ 2.13) with explicit dynamic shapes.
 """
 
 from __future__ import annotations
 
-import inspect
-import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import onnx_ir
 import torch
-import transformers
 from transformers.exporters import OnnxConfig, OnnxExporter
 
 from gpux.errors import UnsupportedModel
-from gpux.events import Event, Progress
+from gpux.events import Progress
 from gpux.export import checkpoint, probes
+from gpux.export.encoder import examine
 
 _EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
@@ -53,93 +50,21 @@ def run(
     Raises:
         UnsupportedModel: transformers does not know the architecture, the head has no weights, or the export fails.
     """
-    torch.manual_seed(0)
-    clock = _Clock(progress)
-    tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
-    clock.step("loading the checkpoint")
-    model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-    settings = _input_settings(model, tokenizer)
-    clock.step("computing the reference outputs")
-    feeds = probes.text_probes(**settings)
-    references = [checkpoint.compute(model, probe, outputs) for probe in feeds]
-    kept = [name for name in outputs if name in references[0]]
-    if not kept:
-        raise checkpoint.absent(model, outputs)
-    probes.save(output / "probes.npz", feeds)
-    probes.save(output / "reference.npz", references)
-    if not references_only:
-        clock.step("exporting the graph")
-        program = _export(model, probes.traced(**settings), settings["maximum"])
-        clock.step("writing the graph")
-        _write(program, kept, output / "model.onnx")
-    return {
-        "outputs": kept,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "versions": {name: version(name) for name in _PACKAGES},
-        "seconds": clock.finish(),
-    }
-
-
-class _Clock:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._seconds: dict[str, float] = {}
-        self._name, self._since = "loading the tokenizer", time.perf_counter()
-
-    def step(self, name: str) -> None:
-        self.finish()
-        self._name, self._since = name, time.perf_counter()
-        self._progress(Event("export", name))
-
-    def finish(self) -> dict[str, float]:
-        self._seconds[self._name] = time.perf_counter() - self._since
-        return self._seconds
-
-
-def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-    except Exception as error:
-        raise UnsupportedModel(
-            f"its tokenizer cannot be loaded: {checkpoint.first_line(error)}",
-            hint="check the model's tokenizer files",
-            path=source,
-        ) from error
-    # As transformers has it in memory: with the added tokens and special tokens of the other tokenizer files applied.
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        backend.save(str(output / "tokenizer.json"), pretty=False)
-    elif not (source / "tokenizer.json").exists():
-        raise UnsupportedModel(
-            f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
-            hint="ask the model's authors for a tokenizer.json",
-            tokenizer=type(tokenizer).__name__,
-        )
-    return tokenizer
-
-
-def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
-    takes = inspect.signature(model.forward).parameters
-    config = model.config
-    positions = getattr(config, "max_position_embeddings", None) or 512
-    pad = next(
-        (p for p in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)) if p is not None), 0
+    encoder = examine(
+        source,
+        output,
+        auto=auto,
+        outputs=outputs,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+        progress=progress,
     )
-    # Where the table has a padding row (RoBERTa's family, MPNet), positions are numbered from behind it.
-    tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
-    padding = next((m.padding_idx for m in tables if getattr(m, "padding_idx", None) is not None), None)
-    offset = 0 if padding is None else padding + 1
-    return {
-        "inputs": [
-            name
-            for name in probes.TEXT_INPUTS
-            if name in takes and name in {*tokenizer.model_input_names, "input_ids"}
-        ],
-        "vocabulary": int(config.vocab_size),
-        "pad": int(pad),
-        "maximum": int(positions) - offset,
-        "types": int(getattr(config, "type_vocab_size", 1) or 1),
-    }
+    if not references_only:
+        encoder.clock.step("exporting the graph")
+        program = _export(encoder.model, probes.traced(**encoder.inputs), encoder.inputs["maximum"])
+        encoder.clock.step("writing the graph")
+        _write(program, list(encoder.outputs), output / "model.onnx")
+    return encoder.answer(_PACKAGES)
 
 
 def _export(model: Any, feeds: probes.Feeds, maximum: int) -> onnx_ir.Model:

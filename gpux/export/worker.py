@@ -7,6 +7,7 @@ from typing import Any
 
 from gpux.errors import ExporterMissing
 from gpux.events import Progress
+from gpux.export import toolchains
 from gpux.worker import child
 
 _NO_MEMORY = (
@@ -33,30 +34,42 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def _export(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    name = job["route"]
     try:
-        from gpux.export import transformers_route
+        route = _route(name)
     except ModuleNotFoundError as error:
         raise ExporterMissing(
             f"the exporter's environment lacks `{error.name}`",
-            hint="gpux exporter install transformers",
+            hint=f"gpux exporter install {name}",
             package=error.name,
         ) from error
     except ImportError as error:
         raise ExporterMissing(
             f"the exporter's environment is broken: {error}",
-            hint="gpux exporter install transformers",
+            hint=f"gpux exporter install {name}",
             package=error.name,
         ) from error
-    return transformers_route.run(
+    result: dict[str, Any] = route.run(
         Path(job["source"]),
         Path(job["output"]),
         auto=job["auto"],
         outputs=tuple(job["outputs"]),
-        references_only=job["references_only"],
         allow_pickle=job["allow_pickle"],
         trust_remote_code=job["trust_remote_code"],
         progress=progress,
+        **job["settings"],
     )
+    return result
+
+
+def _route(name: str) -> Any:
+    if name == toolchains.COREML.name:
+        from gpux.export import coreml_route
+
+        return coreml_route
+    from gpux.export import transformers_route
+
+    return transformers_route
 
 
 def _wants_memory(error: BaseException) -> bool:

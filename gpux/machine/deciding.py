@@ -50,7 +50,7 @@ class Decision:
         self._book = Book(artifact, self._machine)
         self._failed: dict[ProofKey, Proof] = {}
         self._note: str | None = None
-        self._probes = probe(available, request)
+        self._probes = _probes(available, request, self._machine)
 
     def plan(self) -> Plan:
         """The best candidate that is proven; whatever must be proven first is.
@@ -85,6 +85,10 @@ class Decision:
             note=self._note,
         )
 
+    def outdated(self) -> bool:
+        """Whether a race was run for the model under other circumstances than these, and none since."""
+        return choices.outdated(self._artifact, self._machine)
+
     def cache(self, plan: Plan) -> Path:
         """Where the plan's provider may keep what it compiles."""
         return engines(self._artifact, self._machine, proof_key(self._available[plan.provider], plan))
@@ -102,8 +106,9 @@ class Decision:
             raise error from None
 
 
-def probe(available: Mapping[str, Provider], request: Request) -> tuple[Probe, ...]:
+def _probes(available: Mapping[str, Provider], request: Request, machine: str) -> tuple[Probe, ...]:
     """Probes of the named provider, or of every candidate of ``auto``."""
-    if request.provider != AUTO:
-        return probes.probe(available, [find(request.provider, available).name])
-    return probes.probe(available, [name for name, one in available.items() if one.rank >= 0])
+    names = [find(request.provider, available).name] if request.provider != AUTO else None
+    if names is None:
+        names = [name for name, one in available.items() if one.rank >= 0]
+    return probes.probe(available, names, machine=machine)

@@ -20,14 +20,36 @@ def read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def text(value: Any) -> str | None:
+    """A text or nothing, as it was written.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{type(value).__name__} is no text")
+
+
+def whole(value: Any, *, least: int, most: int) -> int:
+    """A whole number within bounds.
+
+    Raises:
+        TypeError: It is none, or beyond them.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return value
+    raise TypeError(f"{type(value).__name__} is no such number")
+
+
 def write(path: Path, record: Mapping[str, Any]) -> bool:
     """Replace a file; where the place cannot be written nothing is kept, and what it would have held is found out again."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+        temporary.write_text(json.dumps(record), encoding="ascii")
         temporary.replace(path)
-    except OSError:
+    except (OSError, ValueError, TypeError):
         with contextlib.suppress(OSError):
             temporary.unlink()
         return False

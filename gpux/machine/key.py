@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 from gpux import devices, hardware
 from gpux._version import __version__
-from gpux.entry_points import entry_points, installed
+from gpux.entry_points import distributions, installed, normal
 from gpux.provider import Provider
 
 # What decides which devices and libraries a runtime sees.
@@ -37,27 +37,30 @@ def key(providers: Mapping[str, Provider]) -> str:
     Args:
         providers: Those that are installed: their runtimes' packages count.
     """
+    bringing = distributions("gpux.providers")
     facts = {
         "machine": asdict(hardware.describe()),
         "accelerators": [asdict(one) for one in devices.accelerators()],
-        "software": software(one.runtime.distribution for one in providers.values()),
-        "providers": entry_points("gpux.providers"),
+        "software": software([one.runtime.distribution for one in providers.values()], bringing),
+        "providers": bringing,
         "python": [sys.implementation.cache_tag, sys.prefix],
         "variables": {name: os.environ.get(name) for name in _VARIABLES},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def software(distributions: Iterable[str]) -> dict[str, str]:
+def software(runtimes: Iterable[str], bringing: Iterable[str] = ()) -> dict[str, str]:
     """Package → version, of the packages that bring or belong to a runtime, and of those that bring providers.
 
     Args:
-        distributions: What providers name as their runtime's package; whatever begins as one of them does counts.
+        runtimes: What providers name as their runtime's package; whatever begins as one of them does counts.
+        bringing: Packages that bring providers, which need not be named like a runtime.
     """
-    roots = {name.partition("-")[0] for name in distributions if name} | set(_BELOW)
+    roots = {normal(name).partition("-")[0] for name in runtimes if name} | set(_BELOW)
+    themselves = set(bringing)
     found = {
         name: version
         for name, version in installed().items()
-        if name.partition("-")[0].partition("_")[0] in roots
+        if name in themselves or name.partition("-")[0] in roots
     }
     return {**found, "gpux": __version__}

@@ -7,32 +7,36 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from gpux import settings
-from gpux.errors import WorkerFailed
-from gpux.machine.files import read, write
+from gpux.errors import GpuxError, WorkerFailed
+from gpux.machine.files import read, text, whole, write
 from gpux.machine.key import key
 from gpux.provider import Device, Probe, Provider, State
 from gpux.worker import parent
-
-PATIENCE = 90.0
-"""Seconds that one provider gets to compute three nodes: some build an engine first."""
 
 DOUBT = 600.0
 """Seconds after which a provider that did not work is tried again: what kept it may have been mended outside GPUX's sight."""
 
 _TOGETHER = 4
+_STRANGE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 def probe(
-    providers: Mapping[str, Provider], names: Iterable[str] | None = None, *, fresh: bool = False
+    providers: Mapping[str, Provider],
+    names: Iterable[str] | None = None,
+    *,
+    fresh: bool = False,
+    machine: str | None = None,
 ) -> tuple[Probe, ...]:
     """What providers found when they tried themselves here: remembered, or tried now; raises nothing.
 
@@ -40,15 +44,18 @@ def probe(
         providers: Those that are installed, by name.
         names: Those to ask; all when ``None``.
         fresh: Try all again, whatever is remembered.
+        machine: The machine's key, where it is known already.
 
     Returns:
         One per name, in the order of ``providers``.
     """
-    wanted = [name for name in providers if names is None or name in set(names)]
-    found = {name: _missing(providers[name]) for name in wanted}
+    asked = set(providers if names is None else names)
+    wanted = [name for name in providers if name in asked]
+    look = cache(_found)
+    found = {name: _missing(providers[name], look) for name in wanted}
     open_questions = [name for name in wanted if found[name] is None]
     if open_questions:
-        path = _path(key(providers))
+        path = _path(machine or key(providers))
         remembered = {} if fresh else _read(path)
         found |= {name: remembered[name] for name in open_questions if name in remembered}
         tried = _try({name: providers[name] for name in open_questions if found[name] is None})
@@ -66,10 +73,10 @@ def doubt(provider: str, providers: Mapping[str, Provider]) -> None:
         write(path, kept)
 
 
-def _missing(provider: Provider) -> Probe | None:
+def _missing(provider: Provider, look: Callable[[str], bool]) -> Probe | None:
     """The answer for a provider whose software is not installed, which needs no trial."""
     modules = provider.runtime.modules
-    if not modules or any(_found(module) for module in modules):
+    if not modules or any(look(module) for module in modules):
         return None
     reason = f"`{provider.runtime.distribution}` is not installed"
     hint = (
@@ -90,35 +97,67 @@ def _found(module: str) -> bool:
 def _try(providers: Mapping[str, Provider]) -> dict[str, Probe]:
     """Probe in child processes: providers that share a runtime share one, until one of them breaks it."""
     groups: dict[tuple[str, ...], list[Provider]] = {}
-    for provider in providers.values():
-        groups.setdefault(provider.runtime.modules[:1], []).append(provider)
+    for name, provider in providers.items():
+        groups.setdefault(provider.runtime.modules[:1] or ("", name), []).append(provider)
+    live: list[parent.Worker] = []
+    over = threading.Event()
     with ThreadPoolExecutor(_TOGETHER) as pool:
-        return {name: one for found in pool.map(_try_group, groups.values()) for name, one in found.items()}
+        trials = [pool.submit(_try_group, group, live, over) for group in groups.values()]
+        try:
+            return {name: one for trial in trials for name, one in trial.result().items()}
+        except BaseException:  # Ctrl-C: the pool would wait for the slowest
+            over.set()
+            for worker in live:
+                worker.close()
+            raise
 
 
-def _try_group(group: list[Provider]) -> dict[str, Probe]:
+def _try_group(group: list[Provider], live: list[parent.Worker], over: threading.Event) -> dict[str, Probe]:
     found: dict[str, Probe] = {}
     worker: parent.Worker | None = None
-    bounds = replace(parent.limits(), timeout=PATIENCE, stall=PATIENCE)
+    patience = settings.probe_timeout()
+    bounds = replace(parent.limits(), timeout=patience, stall=patience)
     try:
         for provider in group:
+            if over.is_set():
+                break
             try:
-                worker = worker or parent.Worker("gpux.machine.prober", bounds=bounds)
-                found[provider.name] = _decode(worker.ask({"provider": provider.name}))
+                if worker is None:
+                    live.append(worker := parent.Worker("gpux.machine.prober", bounds=bounds))
+                found[provider.name] = _own(worker.ask({"provider": provider.name}), provider)
             except WorkerFailed as error:
-                found[provider.name] = _broken(provider, error)
+                found[provider.name] = _broken(provider, error, patience)
                 if worker is not None:
                     worker.close()
                     worker = None
+            except GpuxError as error:
+                found[provider.name] = Probe(
+                    provider.name, State.INSTALLED, reason=error.message, hint=error.hint
+                )
     finally:
         if worker is not None:
             worker.close()
     return found
 
 
-def _broken(provider: Provider, error: WorkerFailed) -> Probe:
+def _own(record: Mapping[str, Any], provider: Provider) -> Probe:
+    """A provider's answer, if it is one that can be kept and shown."""
+    try:
+        one = _decode(record)
+    except _STRANGE as error:
+        hint = f"pip install --upgrade {provider.runtime.distribution}"
+        reason = f"its probe holds what no probe may: {error}"
+        return Probe(provider.name, State.INSTALLED, reason=reason, hint=hint)
+    return replace(one, provider=provider.name)
+
+
+def _broken(provider: Provider, error: WorkerFailed, patience: int) -> Probe:
     why = error.message.rpartition("the worker process failed: ")[2]
     install = f"pip install --force-reinstall {provider.runtime.distribution}"
+    if why.startswith(("it hung", "it was stopped")):
+        reason = f"it did not finish trying itself in {patience} seconds"
+        hint = f"GPUX_PROBE_TIMEOUT={4 * patience} gpux providers --fresh, if it was only slow; or {install}"
+        return Probe(provider.name, State.INSTALLED, reason=reason, hint=hint)
     return Probe(provider.name, State.INSTALLED, reason=f"trying it broke its process: {why}", hint=install)
 
 
@@ -130,10 +169,10 @@ def _read(path: Path) -> dict[str, Probe]:
     found: dict[str, Probe] = {}
     now = time.time()
     for name, record in read(path).items():
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+        with contextlib.suppress(*_STRANGE):
             one = _decode(record)
             age = now - float(record["tried"])
-            if one.state is State.WORKS or 0 <= age < DOUBT:
+            if one.provider == name and (one.state is State.WORKS or 0 <= age < DOUBT):
                 found[name] = one
     return found
 
@@ -149,10 +188,18 @@ def _decode(record: Mapping[str, Any]) -> Probe:
     return Probe(
         provider=str(record["provider"]),
         state=State(record["state"]),
-        devices=tuple(
-            Device(**{**device, "precisions": tuple(device["precisions"])}) for device in record["devices"]
-        ),
+        devices=tuple(_device(device) for device in record["devices"]),
         versions={str(name): str(version) for name, version in record["versions"].items()},
-        reason=record["reason"],
-        hint=record["hint"],
+        reason=text(record["reason"]),
+        hint=text(record["hint"]),
+    )
+
+
+def _device(record: Mapping[str, Any]) -> Device:
+    memory = record["memory"]
+    return Device(
+        name=str(record["name"]),
+        kind=str(record["kind"]),
+        memory=None if memory is None else whole(memory, least=0, most=1 << 60),
+        precisions=tuple(map(str, record["precisions"])),
     )

@@ -6,36 +6,44 @@ the figures, and one that crashes on the graph does so in a process of its own.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpux.artifact import QUALITIES, Artifact, Certificate, OutputParity
-from gpux.errors import GpuxError, ProofFailed
+from gpux import integrity
+from gpux.artifact import MACHINES, QUALITIES, Artifact, Certificate, OutputParity
+from gpux.errors import CorruptArtifact, GpuxError, ProofFailed, WorkerFailed
 from gpux.events import Event, Progress, silent
-from gpux.export import proof
 from gpux.head import Head
-from gpux.machine.files import read, write
+from gpux.machine.files import read, text, write
 from gpux.planning import Candidate, Plan, Proof, ProofKey, proof_key
 from gpux.provider import Probe, Provider
-from gpux.registry import assembly
-from gpux.registry.proving import Ground, prove
 
-FOLDER = "machines"
-"""The folder of an artifact that holds what each machine found out about it; no part of the artifact, and gone with it."""
+if TYPE_CHECKING:
+    from gpux.registry.proving import Ground
+
+
+DOUBT = 3600.0
+"""Seconds after which a proof that came to no figures is tried again: the memory or the device may have been another's."""
 
 
 def folder(artifact: Artifact, machine: str) -> Path:
     """Where one machine keeps what it found out about an artifact."""
-    return artifact.directory / FOLDER / machine
+    return artifact.directory / MACHINES / machine
 
 
 def engines(artifact: Artifact, machine: str, key: ProofKey) -> Path:
     """Where a provider may keep what it compiles of a variant with these settings."""
     return folder(artifact, machine) / "engines" / f"{key[0]}-{key[1]}-{_short(key)}"
+
+
+_STRANGE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class Book(Mapping[ProofKey, Proof]):
@@ -50,7 +58,8 @@ class Book(Mapping[ProofKey, Proof]):
         self._artifact = artifact
         self._machine = machine
         self._path = folder(artifact, machine) / "proofs.json"
-        self._found = _read(self._path)
+        self._tried: dict[ProofKey, float] = {}
+        self._found = self._read()
 
     def __getitem__(self, key: ProofKey) -> Proof:
         return self._found[key]
@@ -81,6 +90,8 @@ class Book(Mapping[ProofKey, Proof]):
             dimensions: The sizes that the task will ask for.
             progress: Receives the steps.
         """
+        from gpux.registry.proving import Ground  # the prover's imports would cost every load
+
         key = proof_key(provider, candidate)
         progress(Event("prove", f"proving {candidate.variant} on {candidate.provider}"))
         ground = Ground(
@@ -95,19 +106,26 @@ class Book(Mapping[ProofKey, Proof]):
         try:
             found = Proof(self._run(candidate.variant, ground, head, progress))
         except GpuxError as error:
-            found = Proof(None, _why(error), error.hint)
+            found = Proof(None, _why(error), _hint(error))
+            if not _lasting(error):
+                self._tried[key] = time.time()
         self._found[key] = found
         self._write()
         return found
 
     def _run(self, variant: str, ground: Ground, head: Head, progress: Progress) -> Certificate:
+        from gpux.export import proof
+        from gpux.registry import assembly
+        from gpux.registry.proving import prove
+
         artifact = self._artifact
         files = {name: artifact.path(f"{assembly.PROOF}/{name}.npz") for name in ("probes", "reference")}
         if not all(path.is_file() for path in files.values()):
-            raise ProofFailed(
+            raise CorruptArtifact(
                 "the artifact holds no probes to prove it with",
                 hint=f"gpux pull {artifact.reference} --force",
             )
+        integrity.check(artifact, [f"{assembly.PROOF}/{path.name}" for path in files.values()])
         stored = artifact.variant(variant)
         own = stored.certificate.reference
         first = artifact.manifest.variants[0].name
@@ -130,14 +148,23 @@ class Book(Mapping[ProofKey, Proof]):
 
     def _write(self) -> None:
         # Another process may have proven something meanwhile: what it found stays.
-        self._found = {**_read(self._path), **self._found}
-        write(self._path, {"proofs": [_encode(key, one) for key, one in self._found.items()]})
+        mine = dict(self._tried)
+        self._found = {**self._read(), **self._found}
+        self._tried |= mine
+        records = [_encode(key, one, self._tried.get(key)) for key, one in self._found.items()]
+        write(self._path, {"proofs": records})
 
-
-def _read(path: Path) -> dict[ProofKey, Proof]:
-    records = read(path).get("proofs", [])
-    known = [_decode(record) for record in records] if isinstance(records, list) else []
-    return dict(one for one in known if one is not None)
+    def _read(self) -> dict[ProofKey, Proof]:
+        records = read(self._path).get("proofs", [])
+        found: dict[ProofKey, Proof] = {}
+        now = time.time()
+        for record in records if isinstance(records, list) else []:
+            with contextlib.suppress(*_STRANGE):
+                key, one, tried = _decode(record)
+                if tried is None or 0 <= now - tried < DOUBT:
+                    found[key] = one
+                    self._tried |= {} if tried is None else {key: tried}
+        return found
 
 
 def _why(error: GpuxError) -> str:
@@ -145,27 +172,40 @@ def _why(error: GpuxError) -> str:
     return said.replace("the worker process failed: it", "its process")
 
 
+def _hint(error: GpuxError) -> str | None:
+    """The pull's own hints speak of storing, and nothing is stored here."""
+    if isinstance(error, ProofFailed):
+        return "use another --provider, or --provider auto, which takes the best that computes the model"
+    return error.hint
+
+
+def _lasting(error: GpuxError) -> bool:
+    """Whether it would be found again: other numbers would; a process that died, or a device that was full, may not."""
+    return isinstance(error, ProofFailed) and not isinstance(error.__cause__, WorkerFailed)
+
+
 def _short(key: ProofKey) -> str:
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
 
 
-def _encode(key: ProofKey, one: Proof) -> dict[str, Any]:
+def _encode(key: ProofKey, one: Proof, tried: float | None) -> dict[str, Any]:
     certificate = asdict(one.certificate) if one.certificate else None
-    return {"key": key, "certificate": certificate, "reason": one.reason, "hint": one.hint}
+    return {"key": key, "certificate": certificate, "reason": one.reason, "hint": one.hint, "tried": tried}
 
 
-def _decode(record: Any) -> tuple[ProofKey, Proof] | None:
-    try:
-        provider, variant, options = record["key"]
-        key = (str(provider), str(variant), tuple((str(name), str(value)) for name, value in options))
-        raw = record["certificate"]
-        return key, Proof(_certificate(raw) if raw else None, record["reason"], record["hint"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+def _decode(record: Any) -> tuple[ProofKey, Proof, float | None]:
+    provider, variant, options = record["key"]
+    key = (str(provider), str(variant), tuple((str(name), str(value)) for name, value in options))
+    raw, tried = record["certificate"], record["tried"]
+    certificate = None if raw is None else _certificate(raw)
+    one = Proof(certificate, text(record["reason"]), text(record["hint"]))
+    return key, one, None if tried is None else float(tried)
 
 
 def _certificate(raw: Mapping[str, Any]) -> Certificate:
-    outputs = tuple(OutputParity(**one) for one in raw["outputs"])
+    outputs = tuple(_parity(one) for one in raw["outputs"])
+    if raw["quality"] not in QUALITIES or not outputs:
+        raise ValueError("no certificate says that")
     return Certificate(
         quality=str(raw["quality"]),
         reference=str(raw["reference"]),
@@ -174,3 +214,21 @@ def _certificate(raw: Mapping[str, Any]) -> Certificate:
         probes=tuple(map(str, raw["probes"])),
         outputs=outputs,
     )
+
+
+def _parity(raw: Mapping[str, Any]) -> OutputParity:
+    top1 = raw["top1"]
+    return OutputParity(
+        name=str(raw["name"]),
+        max_abs=_figure(raw["max_abs"]),
+        max_rel=_figure(raw["max_rel"]),
+        min_cosine=_figure(raw["min_cosine"]),
+        explained=_figure(raw["explained"]),
+        top1=None if top1 is None else _figure(top1),
+    )
+
+
+def _figure(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError("no figure of a proof")
+    return float(value)

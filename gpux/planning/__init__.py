@@ -1,7 +1,8 @@
 """What will run, and why nothing else: records, what makes a candidate fit, and the pure choice."""
 
 from gpux.planning.choice import choose
-from gpux.planning.fitness import good_enough, proof_key, stands
+from gpux.planning.fitness import cannot_open, good_enough, proof_key, stands
+from gpux.planning.following import free
 from gpux.planning.records import (
     ANY,
     AUTO,
@@ -24,7 +25,9 @@ __all__ = [
     "ProofKey",
     "Rejected",
     "Request",
+    "cannot_open",
     "choose",
+    "free",
     "good_enough",
     "proof_key",
     "stands",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gpux.artifact import QUALITIES, Artifact, Variant
 from gpux.errors import InvalidSetting, ProviderUnavailable
 from gpux.planning.fitness import Fitness
+from gpux.planning.following import BATCH, fallen, free, lapsed, most_threads
 from gpux.planning.records import ANY, AUTO, Candidate, Measured, Plan, Proof, ProofKey, Rejected, Request
 from gpux.provider import Probe, Provider, State, check, find
 
@@ -32,26 +33,26 @@ def choose(
         cores: Cores that this process may use.
         proofs: How well providers compute the model here; a candidate without one may be chosen, without a certificate.
         measured: What a race found; followed where nothing but a quality was asked for.
-        note: What the plan says to the user besides; an outdated measurement is added.
+        note: What the plan says to the user besides; what became of a measurement that is not followed when ``None``.
 
     Raises:
-        InvalidSetting: The quality is none, nobody runs so many threads, or the provider lacks an option.
+        InvalidSetting: The quality, the threads or the batch are none, or the provider lacks an option.
         UnknownProvider: The named provider is not installed.
         UnknownVariant: The artifact lacks the named variant.
         ProviderUnavailable: The named provider does not work here; the message says why.
         ProofFailed: The named provider computes the model wrongly, or not as well as was asked for.
         NoCandidate: Nothing that works is good enough.
     """
-    named = None if request.provider == AUTO else find(request.provider, providers).name
-    _check(request, named, providers)
-    threads = cores if request.threads is None else _threads(request.threads, max(4 * cores, 256))
+    named = _named(request, providers)
+    threads = cores if request.threads is None else _threads(request.threads, most_threads(cores))
     variants = [artifact.variant(request.variant)] if request.variant else list(artifact.manifest.variants)
     by_name = {probe.provider: probe for probe in probes}
-    if named and named in by_name:
-        _must_work(by_name[named])
+    _must_work(by_name.get(named or ""))
     fits = Fitness(providers, by_name, request, named, proofs or {})
-    followed = measured if measured and _free(request) else None
-    candidates = _candidates(providers, variants, request, threads, followed)
+    followed = measured if measured and free(request) else None
+    gone = lapsed(followed.winner, providers, [one.name for one in variants], cores) if followed else None
+    first = [followed.winner] if followed and not gone else []
+    candidates = [*first, *_candidates(providers, variants, request, threads)]
     refusals = [(one, fits.refuse(one, artifact.variant(one.variant))) for one in candidates]
     accepted = [candidate for candidate, refusal in refusals if refusal is None]
     rejected = [refusal for _, refusal in refusals if refusal is not None]
@@ -69,7 +70,7 @@ def choose(
         batch=best.batch,
         certificate=fits.certificate(best, artifact.variant(best.variant)),
         versions=dict(by_name[best.provider].versions),
-        note=note or _fallen(followed, best, rejected),
+        note=note or fallen(followed, best, rejected, gone),
     )
 
 
@@ -90,19 +91,22 @@ def _explain(
     return reason, (*rejected, *slower)
 
 
-def _free(request: Request) -> bool:
-    """Whether nothing was asked for that a race did not know."""
-    asked = (request.variant, request.threads, request.batch)
-    return request.provider == AUTO and all(one is None for one in asked)
-
-
-def _check(request: Request, named: str | None, providers: Mapping[str, Provider]) -> None:
+def _named(request: Request, providers: Mapping[str, Provider]) -> str | None:
+    """The provider that was asked for, and whether everything else that was can be."""
+    named = None if request.provider == AUTO else find(request.provider, providers).name
     if request.quality not in {*QUALITIES[:2], ANY}:
         raise InvalidSetting(
             f"quality `{request.quality}` is none of exact, near, any", hint="use --quality near"
         )
+    batch: object = request.batch
+    if batch is not None and not (type(batch) is int and 1 <= batch <= BATCH):
+        raise InvalidSetting(
+            "a batch is a whole number of items that fit into memory",
+            hint=f"give a batch from 1 to {BATCH}, or none",
+            setting="batch",
+        )
     if not request.options:
-        return
+        return named
     if named is None:
         first = next(iter(request.options))
         raise InvalidSetting(
@@ -111,6 +115,7 @@ def _check(request: Request, named: str | None, providers: Mapping[str, Provider
             setting=first,
         )
     check(providers[named], request.options)
+    return named
 
 
 def _candidates(
@@ -118,28 +123,14 @@ def _candidates(
     variants: Sequence[Variant],
     request: Request,
     threads: int,
-    measured: Measured | None,
 ) -> list[Candidate]:
-    """Every candidate, best first: the one that won a race, then by rank and in the order of the variants."""
+    """Every candidate with the settings that were asked for, by rank and in the order of the variants."""
     options = dict(request.options)
-    ranked = [
+    return [
         Candidate(name, variant.name, threads, options, request.batch)
         for name in providers
         for variant in variants
     ]
-    if measured is None or measured.winner.provider not in providers:
-        return ranked
-    if all(variant.name != measured.winner.variant for variant in variants):
-        return ranked
-    return [measured.winner, *ranked]
-
-
-def _fallen(measured: Measured | None, best: Candidate, rejected: Sequence[Rejected]) -> str | None:
-    """What became of a race's winner that is not the choice any more."""
-    if measured is None or best == measured.winner:
-        return None
-    why = next((r.reason for r in rejected if r.provider == measured.winner.provider), "it is gone")
-    return f"the race chose {measured.winner}, which does not run as asked any more: {why}"
 
 
 def _unlike(rejected: Sequence[Rejected], measured: Measured) -> list[Rejected]:
@@ -149,8 +140,8 @@ def _unlike(rejected: Sequence[Rejected], measured: Measured) -> list[Rejected]:
     return [one for one in rejected if (one.provider, one.variant) not in known]
 
 
-def _must_work(probe: Probe) -> None:
-    if probe.state is State.WORKS:
+def _must_work(probe: Probe | None) -> None:
+    if probe is None or probe.state is State.WORKS:
         return
     raise ProviderUnavailable(
         f"provider `{probe.provider}` cannot run here: {probe.reason or probe.state}",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from gpux.artifact import QUALITIES, Artifact, Certificate, Variant
+from gpux.artifact import QUALITIES, UNPROVEN, Artifact, Certificate, Variant
 from gpux.errors import GpuxError, NoCandidate, ProofFailed
 from gpux.planning.records import ANY, Candidate, Plan, Proof, ProofKey, Rejected, Request
-from gpux.provider import Probe, Provider, State, computes, settings
+from gpux.provider import Probe, Provider, State, computes, formats, settings
 
 
 def proof_key(provider: Provider, candidate: Candidate | Plan) -> ProofKey:
@@ -25,8 +26,20 @@ def stands(certificate: Certificate, probe: Probe) -> bool:
 
 
 def good_enough(quality: str, asked: str) -> bool:
-    """Whether a class of certificates is at least the one that was asked for."""
+    """Whether a class of certificates is at least the one that was asked for; what was never run is never good enough."""
+    if quality == UNPROVEN:
+        return False
     return asked == ANY or QUALITIES.index(quality) <= QUALITIES.index(asked)
+
+
+def cannot_open(provider: Provider, variant: Variant) -> tuple[str, str | None] | None:
+    """Why, and what to do, where the variant's graphs are of a kind that the provider does not open."""
+    opens = formats(provider)
+    kinds = {PurePosixPath(path).suffix for path in variant.graphs.values()} - set(opens)
+    if not kinds:
+        return None
+    hint = "drop --variant, or name another provider; see gpux providers"
+    return f"it opens {' and '.join(opens)}, not {min(kinds)}", hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +55,12 @@ class Fitness:
     def refuse(self, candidate: Candidate, variant: Variant) -> Rejected | None:
         """Why a candidate cannot be chosen."""
         provider, probe = self.providers[candidate.provider], self.probes.get(candidate.provider)
-        said = self._unfit(provider, probe)
+        said = self._unfit(provider, probe) or cannot_open(provider, variant)
         proof = self._proof(candidate, variant) if said is None else None
         if said is None:
-            # What nobody has proven on its provider yet is held to the proof of the pull.
-            said = self._unproven(proof or Proof(variant.certificate), variant)
+            # What nobody has proven on its provider yet is held to the proof of the pull, where that proved anything.
+            known = proof or (None if variant.certificate.quality == UNPROVEN else Proof(variant.certificate))
+            said = self._unproven(known, variant) if known else None
         if said is None:
             return None
         return Rejected(candidate.provider, candidate.variant, *said)
@@ -58,11 +72,11 @@ class Fitness:
 
     def nothing(self, artifact: Artifact, rejected: Sequence[Rejected]) -> GpuxError:
         """The error when no candidate is left."""
-        serious = [
-            r for r in rejected if "never chosen" not in r.reason and "was asked for" not in r.reason
-        ] or list(rejected)
+        serious = [r for r in rejected if self._considered(self.providers[r.provider])] or list(rejected)
         first = serious[0] if serious else None
-        if self.named and first and first.provider == self.named:
+        provider = self.providers[first.provider] if first else None
+        opens = provider and first and not cannot_open(provider, artifact.variant(first.variant))
+        if self.named and first and opens and first.provider == self.named:
             return ProofFailed(
                 f"provider `{first.provider}` does not run `{artifact.reference}` as asked: {first.reason}",
                 hint=first.hint,
@@ -77,11 +91,13 @@ class Fitness:
             rejected=[f"{r.provider} {r.variant}: {r.reason}" for r in rejected],
         )
 
+    def _considered(self, provider: Provider) -> bool:
+        """Whether a provider is among those that could be the choice at all."""
+        return provider.name == self.named if self.named else provider.rank >= 0 and computes(provider)
+
     def _unfit(self, provider: Provider, probe: Probe | None) -> tuple[str, str | None] | None:
-        if self.named and provider.name != self.named:
-            return f"`{self.named}` was asked for", None
-        if not self.named and provider.rank < 0:
-            return "never chosen unless named", None
+        if not self._considered(provider):
+            return f"`{self.named}` was asked for" if self.named else "never chosen unless named", None
         if probe is None or probe.state is not State.WORKS:
             return (probe.reason if probe else None) or "it was not probed", probe.hint if probe else None
         return None
@@ -89,20 +105,32 @@ class Fitness:
     def _proof(self, candidate: Candidate, variant: Variant) -> Proof | None:
         provider, probe = self.providers[candidate.provider], self.probes[candidate.provider]
         key = proof_key(provider, candidate)
+        known = self.proofs.get(key)
+        if known is not None and known.certificate is None:
+            return known
         if not computes(provider) or (not key[2] and stands(variant.certificate, probe)):
             return Proof(variant.certificate)
-        return self.proofs.get(key)
+        return known
 
     def _unproven(self, proof: Proof, variant: Variant) -> tuple[str, str | None] | None:
         if proof.certificate is None:
             return proof.reason or "it could not be proven", proof.hint
         quality, asked = proof.certificate.quality, self.request.quality
-        if self.request.variant or good_enough(quality, asked):
+        if good_enough(quality, asked) or (self.request.variant and _as_pulled(quality, variant)):
             return None
         where = (
             ""
             if proof.certificate is variant.certificate
             else f" on this provider (min cosine {proof.certificate.min_cosine:.6f})"
         )
-        hint = f"name it with --variant {variant.name}, or pass --quality any"
+        named = self.request.variant or not _as_pulled(quality, variant)
+        hint = (
+            "pass --quality any" if named else f"name it with --variant {variant.name}, or pass --quality any"
+        )
         return f"its certificate is `{quality}`{where}, `{asked}` was asked for", hint
+
+
+def _as_pulled(quality: str, variant: Variant) -> bool:
+    """Whether a proof is as good as the pull's: whoever names a variant takes what that showed, and no more than that."""
+    own = variant.certificate.quality
+    return own == UNPROVEN or good_enough(quality, own)

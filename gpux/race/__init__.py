@@ -1,6 +1,8 @@
 """The race: candidates for running one model, measured against each other on this machine, and the winner remembered.
 
-``auto`` follows what it found, until the machine's hardware or software changes.
+Candidates take turns, and one that is clearly slower leaves early; then the best ones are tried with other numbers of
+threads and, for throughput, other batch sizes. Two races never run at once. ``auto`` follows what a race found, until the
+machine's hardware or software changes.
 """
 
 from __future__ import annotations
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
 BUDGET = 60.0
 """Seconds of a race when nothing is said."""
 
-AT_PULL = 10.0
-"""Seconds of the short race at the end of a pull."""
-
 
 def tune(
     model: str | PathLike[str] | Artifact,
@@ -37,10 +36,7 @@ def tune(
     keep: bool = True,
     progress: Progress = silent,
 ) -> Race:
-    """Measure every way to run a model here that is proven well enough, and remember the best.
-
-    Each candidate runs in a process of its own, in turns with the others. One that is clearly slower leaves early. Then the
-    best ones are tried with other numbers of threads and, for throughput, other batch sizes. Two races never run at once.
+    """Measure every way to run a model here that is proven well enough, each in a process of its own, and remember the best.
 
     Args:
         model: As :func:`gpux.load` takes it.
@@ -51,12 +47,9 @@ def tune(
         providers: Only these; all that work, but those never chosen by ``auto``, when empty.
         variants: Only these; all that are stored when empty.
         task: Another task that the stored graph can answer.
-        short: Leave threads and batch sizes as they are, and measure nothing where there is one candidate only.
+        short: Leave threads and batch sizes as they are, and measure and remember nothing where there is one candidate only.
         keep: Remember the winner.
         progress: Receives the steps.
-
-    Returns:
-        Every candidate with its figure or the reason why it has none, and the winner.
 
     Raises:
         InvalidSetting: The goal, the quality or the budget is none, or the budget ended before anything was measured.
@@ -66,7 +59,7 @@ def tune(
     from gpux.race import goals
     from gpux.race.course import Course
     from gpux.race.field import line_up
-    from gpux.race.record import settle
+    from gpux.race.record import alone, settle
 
     wanted = goals.find(goal, budget)
     started = monotonic()
@@ -80,6 +73,8 @@ def tune(
         task=task,
         progress=progress,
     )
+    if short and len(field.entrants) == 1:
+        return alone(field, goal=wanted, quality=quality, budget=budget, seconds=monotonic() - started)
     course = Course(field, wanted, budget=budget, progress=progress)
     with field.alone(lambda: progress(Event("race", "waiting for another race on this machine"))):
         course.run(short=short)

@@ -100,3 +100,8 @@ def _steady(artifact: Artifact) -> bool:
     """Whether all inputs have one shape but for the batch: only then does a graph per shape stay a few graphs."""
     shapes = [spec.shape for component in artifact.manifest.components for spec in component.inputs]
     return all(isinstance(size, int) for shape in shapes for size in shape[1:])
+
+
+def resized(candidate: Candidate, batch: int) -> Candidate:
+    """The candidate with another batch size."""
+    return _with(candidate, batch=batch)

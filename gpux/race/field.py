@@ -9,14 +9,24 @@ from os import PathLike
 from typing import Any
 
 from gpux import discovery, hardware, tasks
-from gpux.artifact import Artifact, Certificate
+from gpux.artifact import UNPROVEN, Artifact, Certificate
 from gpux.errors import InvalidSetting, NoCandidate
 from gpux.events import Progress
 from gpux.loading import obtain
 from gpux.machine import choices, probes
 from gpux.machine.key import key
 from gpux.machine.proofs import Book
-from gpux.planning import ANY, Candidate, Measured, Plan, Rejected, good_enough, proof_key, stands
+from gpux.planning import (
+    ANY,
+    Candidate,
+    Measured,
+    Plan,
+    Rejected,
+    cannot_open,
+    good_enough,
+    proof_key,
+    stands,
+)
 from gpux.provider import Probe, Provider, State, find
 from gpux.race import entrants
 from gpux.race.goals import Goal
@@ -165,8 +175,11 @@ class _Proving:
     def _proof(self, candidate: Candidate, quality: str) -> tuple[Certificate | None, str]:
         provider = self.providers[candidate.provider]
         probe = next(one for one in self.probes if one.provider == candidate.provider)
-        pulled = self.artifact.variant(candidate.variant).certificate
-        if not good_enough(pulled.quality, quality):
+        variant = self.artifact.variant(candidate.variant)
+        pulled = variant.certificate
+        if unfit := cannot_open(provider, variant):
+            return None, unfit[0]
+        if pulled.quality != UNPROVEN and not good_enough(pulled.quality, quality):
             return None, f"its certificate is `{pulled.quality}`, `{quality}` was asked for"
         known = proof_key(provider, candidate)
         if not known[2] and stands(pulled, probe):

@@ -167,6 +167,46 @@ def settle(course: Course, field: Field, *, goal: Goal, quality: str, budget: fl
     ran = sorted(course.runners, key=lambda one: (one.figure(goal) is None, one.figure(goal) or 0.0))
     ran.remove(winner)
     entries = [judge.entry(one) for one in (winner, *ran)]
+    certain = not late and all(judge.certain(one) for one in ran)
+    return _race(
+        field, goal, tuple(entries), quality=quality, budget=budget, seconds=seconds, certain=certain
+    )
+
+
+def alone(field: Field, *, goal: Goal, quality: str, budget: float, seconds: float) -> Race:
+    """The record where one candidate has nobody to race."""
+    candidate = field.entrants[0]
+    certificate = field.certificate(candidate)
+    reason = "the only candidate that is proven well enough here"
+    entry = Entry(
+        candidate=candidate,
+        label=str(candidate),
+        figure=None,
+        versus=None,
+        against="",
+        runs=0,
+        rounds=0,
+        quality=certificate.quality,
+        min_cosine=certificate.min_cosine,
+        precision=None,
+        share=None,
+        reason=reason,
+        samples=(),
+    )
+    return _race(field, goal, (entry,), quality=quality, budget=budget, seconds=seconds, certain=True)
+
+
+def _race(
+    field: Field,
+    goal: Goal,
+    entries: tuple[Entry, ...],
+    *,
+    quality: str,
+    budget: float,
+    seconds: float,
+    certain: bool,
+) -> Race:
+    """The record of these entries, the winner first."""
     when = datetime.now(UTC)
     return Race(
         reference=field.artifact.reference,
@@ -179,10 +219,10 @@ def settle(course: Course, field: Field, *, goal: Goal, quality: str, budget: fl
         quality=quality,
         budget=budget,
         seconds=round(seconds, 2),
-        winner=str(winner.candidate),
-        certain=not late and all(judge.certain(one) for one in ran),
+        winner=entries[0].label,
+        certain=certain,
         reason=f"{entries[0].reason}, on {when:%Y-%m-%d}",
-        entries=tuple(entries),
+        entries=entries,
         refused=field.refused,
         machine=hardware.describe(),
         versions=versions({name: v for one in field.versions.values() for name, v in one.items()}),

@@ -10,7 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
-from gpux.artifact import Artifact, File, Variant
+from gpux.artifact import MACHINES, Artifact, File, Variant
 from gpux.reference import VARIANTS
 from gpux.sources.paths import safe
 from gpux.sources.snapshot import Snapshot
@@ -25,7 +25,7 @@ _NAMES = re.compile(
     r"|chat_template\.\w+|LICENSE(\.\w+)?"
 )
 _OF_A_MODULE = ("config.json", "model.safetensors", "sentence_bert_config.json")
-_TAKEN = {PROOF, *VARIANTS}  # folders that are the artifact's own
+_TAKEN = {PROOF, MACHINES, *VARIANTS}  # folders that are the artifact's own
 
 
 def copy_small_files(snapshot: Snapshot, directory: Path) -> None:

@@ -1,7 +1,7 @@
 """Listing → proven graphs in a workspace, by one route after the other; what fails is remembered and told.
 
 ``ready`` takes the repository's own ONNX files; ``transformers`` exports the checkpoint in the worker. Both end in the
-same proof.
+same proof. A Core ML package is added to what they made.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from gpux.events import Event, Progress
 from gpux.export import probes, proof, ready, toolchains
 from gpux.head import Head
 from gpux.onnx_reader import GraphSummary, OnnxError, read_graph
-from gpux.registry import assembly
+from gpux.reference import MLPACKAGE
+from gpux.registry import assembly, exporting
+from gpux.registry.package import add_package
 from gpux.registry.proving import Proven, prove
 from gpux.sources.listing import Listing, Wants
 from gpux.sources.paths import external_files
 from gpux.sources.snapshot import Snapshot
-from gpux.worker import parent
 
 PYTORCH = "pytorch fp32"
 ROUTES = ("ready", "transformers")
@@ -91,7 +92,22 @@ class _References:
 
 
 def convert(order: Order, workspace: Path, progress: Progress) -> Converted:
-    """Make and prove every variant.
+    """Make and prove every variant; a package comes last, when what it is stored beside is proven.
+
+    Raises:
+        GpuxError: As of :func:`_graphs`, and of :func:`gpux.registry.package.add_package`.
+    """
+    if MLPACKAGE not in order.variants:
+        return _graphs(order, workspace, progress)
+    toolchains.require(toolchains.COREML)  # rather now than after the graphs
+    graphs = tuple(name for name in order.variants if name != MLPACKAGE)
+    made = _graphs(replace(order, variants=graphs), workspace, progress)
+    package = add_package(order, workspace, made.components[0], progress)
+    return replace(made, variants=(*made.variants, package))
+
+
+def _graphs(order: Order, workspace: Path, progress: Progress) -> Converted:
+    """Make and prove the ONNX graphs.
 
     Raises:
         ProofFailed, UnsupportedModel, RunFailed, UnknownVariant: No route gave a graph that computes the model; ``tried``
@@ -148,7 +164,7 @@ class _Attempt:
                 variant=extra[0],
             )
         python = toolchains.require()
-        snapshot = self.order.fetch(self._weights(python))
+        snapshot = self.order.fetch(exporting.weights(self.order, python))
         references = self._run_exporter(snapshot, python, references_only=False)
         graph = self.folder / "fp32" / "model.onnx"
         graph.parent.mkdir()
@@ -187,7 +203,7 @@ class _Attempt:
         try:
             installed = toolchains.find().python
             if installed and weights:
-                snapshot = self.order.fetch(self._weights(Path(installed)))
+                snapshot = self.order.fetch(exporting.weights(self.order, Path(installed)))
                 return snapshot, self._run_exporter(snapshot, Path(installed), references_only=True)
         except (RemoteCodeRefused, UnsafeWeights, ModelNotFound, ExportError) as error:
             # The repository's own graphs need no framework: without its answers they are held to themselves.
@@ -195,15 +211,6 @@ class _Attempt:
             shutil.rmtree(self.folder)
             self.folder.mkdir()
         return self.order.fetch(Wants()), None
-
-    def _weights(self, python: Path) -> Wants:
-        kind = str(self.order.config.get("model_type"))
-        # Many repositories carry code for old transformers versions that newer ones have built in.
-        ask = bool(self.order.config.get("auto_map")) and not self.order.trust_remote_code
-        native = frozenset({kind}) if ask and toolchains.knows(python, kind) else frozenset[str]()
-        return Wants(
-            weights=True, pickle=self.order.allow_pickle, code=self.order.trust_remote_code, native=native
-        )
 
     def _first_good(self, variant: str, references: _References | None) -> tuple[Path, Proven, _References]:
         listing = self.order.listing
@@ -268,22 +275,14 @@ class _Attempt:
         )
 
     def _run_exporter(self, snapshot: Snapshot, python: Path, *, references_only: bool) -> _References:
-        self.progress(Event("export", "starting the exporter"))
-        job = {
-            "source": str(snapshot.directory),
-            "output": str(self.folder),
-            "auto": self.order.head.auto,
-            "outputs": list(self.order.head.outputs),
-            "references_only": references_only,
-            "allow_pickle": self.order.allow_pickle,
-            "trust_remote_code": self.order.trust_remote_code,
-        }
-        result = parent.run(
-            "gpux.export.worker",
-            job,
+        result = exporting.run(
+            self.order,
+            snapshot,
+            self.folder,
+            toolchain=toolchains.TRANSFORMERS,
             python=python,
+            settings={"references_only": references_only},
             progress=self.progress,
-            environment=toolchains.ENVIRONMENT,
         )
         return _References(
             self.folder / "probes.npz",

@@ -23,7 +23,7 @@ from gpux.errors import (
 )
 from gpux.events import Event, Progress, silent
 from gpux.export import heads, toolchains
-from gpux.reference import VARIANTS, parse
+from gpux.reference import MLPACKAGE, VARIANTS, parse
 from gpux.registry import assembly, disk
 from gpux.registry.conversion import Converted, convert
 from gpux.registry.index import Entry
@@ -47,6 +47,7 @@ class PullPlan:
         exporter: Where the toolchain is, where a route needs one.
         download: Bytes of the largest files that the first route needs, as far as the source says.
         stored: The artifact's digest, where it is stored already.
+        missing: The lines that install the toolchains which are wanted and not here.
     """
 
     reference: str
@@ -58,6 +59,7 @@ class PullPlan:
     exporter: str | None
     download: int
     stored: str | None
+    missing: tuple[str, ...] = ()
 
 
 def pull(
@@ -147,6 +149,8 @@ def plan_pull(
     wish = make_wish(reference, store, **wishes)
     entry = store.named(wish.name)
     found = study(wish, progress)
+    wanted = [toolchains.TRANSFORMERS] * ("transformers" in found.order.routes)
+    wanted += [toolchains.COREML] * (MLPACKAGE in found.order.variants)
     return PullPlan(
         reference=wish.name,
         resolved=found.listing.resolved,
@@ -157,6 +161,7 @@ def plan_pull(
         exporter=toolchains.find().python if "transformers" in found.order.routes else None,
         download=found.download,
         stored=entry.digest if entry else None,
+        missing=tuple(hint for toolchain in wanted if (hint := toolchains.find(toolchain).hint)),
     )
 
 
@@ -172,7 +177,7 @@ def _stored(entry: Entry | None, store: Store, wish: Wish) -> Artifact | None:
     have = {variant.name: variant for variant in artifact.manifest.variants}
     wanted = wish.variants or tuple(have)[:1]
     fits = set(wanted) <= set(have) and wish.task in {None, artifact.task}
-    made = fits and all(wish.exporter in {None, have[name].exporter} for name in wanted)
+    made = fits and all(wish.exporter in {None, have[name].exporter} for name in wanted if name != MLPACKAGE)
     return artifact if made and not _edited(artifact, wish) else None
 
 

@@ -11,6 +11,7 @@ from gpux import sources, tasks
 from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
 from gpux.export import heads, ready
+from gpux.reference import MLPACKAGE
 from gpux.registry.conversion import Order
 from gpux.registry.wish import Wish
 from gpux.sources.listing import Listing, Wants
@@ -36,12 +37,14 @@ class Study:
     @property
     def download(self) -> int:
         """Bytes of the largest files that the first route needs, as far as the source says."""
+        weights = sum(file.size or 0 for file in self.listing.files if file.path.endswith(".safetensors"))
         if self.order.routes[0] == "ready":
             listed = self.listing.graphs
             first = [found[0] for v in self.order.variants if (found := ready.candidates(listed, v))]
             names = [self.listing.graph] if self.listing.graph else first
-            return sum(file.size or 0 for file in self.listing.files if file.path in names)
-        return sum(file.size or 0 for file in self.listing.files if file.path.endswith(".safetensors"))
+            graphs = sum(file.size or 0 for file in self.listing.files if file.path in names)
+            return graphs + weights * (MLPACKAGE in self.order.variants)
+        return weights
 
 
 def study(wish: Wish, progress: Progress) -> Study:
@@ -86,11 +89,20 @@ def _variants_and_routes(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if listing.graph:
         return _variant_of_graph(wish, listing.graph), ("ready",)
+    package = MLPACKAGE in wish.variants
+    # A package runs on Apple machines alone, so that what is stored beside it runs everywhere.
+    asked = tuple(name for name in wish.variants if name != MLPACKAGE) or (("fp32",) if package else ())
     offered = ready.offered(listing.graphs)
     weights = bool(listing.safetensors) or wish.allow_pickle or not offered
     exportable = bool(config.get("model_type")) and weights
+    if package and not exportable:
+        raise UnknownVariant(
+            f"`{wish.name}` cannot be had as `{MLPACKAGE}`: that is made from a checkpoint's weights, and it has none",
+            hint=f"gpux pull {wish.name} without --variant {MLPACKAGE}",
+            variant=MLPACKAGE,
+        )
     only_quantised = bool(offered) and "fp32" not in offered and not exportable
-    variants = wish.variants or ((offered[0],) if only_quantised else ("fp32",))
+    variants = asked or ((offered[0],) if only_quantised else ("fp32",))
     missing = [v for v in variants if v not in offered and not (v == "fp32" and exportable)]
     if missing and (offered or exportable):
         there = [*(["fp32"] if exportable and "fp32" not in offered else []), *offered]
@@ -101,7 +113,7 @@ def _variants_and_routes(
         )
     possible = {"ready": bool(set(variants) & set(offered)), "transformers": exportable}
     routes = tuple(route for route, fits in possible.items() if fits)
-    return variants, (wish.exporter,) if wish.exporter else routes or ("ready",)
+    return (*variants, *[MLPACKAGE] * package), (wish.exporter,) if wish.exporter else routes or ("ready",)
 
 
 def _variant_of_graph(wish: Wish, graph: str) -> tuple[str, ...]:
@@ -110,6 +122,12 @@ def _variant_of_graph(wish: Wish, graph: str) -> tuple[str, ...]:
         raise UsageError(
             f"`{graph}` is one graph, and {len(wish.variants)} variants were asked for",
             hint="give one --variant",
+        )
+    if MLPACKAGE in wish.variants:
+        raise UnknownVariant(
+            f"`{graph}` is an ONNX graph, and a `{MLPACKAGE}` is made from a checkpoint's weights",
+            hint="name the model that the graph was made from",
+            variant=MLPACKAGE,
         )
     if wish.variants and declared not in {None, *wish.variants}:
         raise UnknownVariant(

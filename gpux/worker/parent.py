@@ -31,6 +31,7 @@ importlib.import_module(sys.argv[3]).main()
 """
 _PACKAGE = Path(__file__).resolve().parent.parent
 _TAIL = 4000
+_GRACE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,10 @@ class Worker:
             raise
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
         assert self._process.stdout is not None  # noqa: S101 - for the type checker: Popen was given pipes
-        threading.Thread(target=_listen, args=(self._process.stdout, self._messages), daemon=True).start()
+        self._listener = threading.Thread(
+            target=_listen, args=(self._process.stdout, self._messages), daemon=True
+        )
+        self._listener.start()
 
     def ask(self, job: Mapping[str, Any], progress: Progress = silent) -> dict[str, Any]:
         """Have one job done.
@@ -118,6 +122,8 @@ class Worker:
     def close(self) -> None:
         """End the process, whatever it does."""
         _stop(self._process)
+        # Whoever the worker forked may hold its end of the pipe for ever: the listener closes ours when it can.
+        self._listener.join(_GRACE)
         self._log.close()
 
     def __enter__(self) -> Worker:
@@ -210,11 +216,12 @@ def _start(
 
 
 def _listen(stream: IO[bytes], messages: queue.Queue[dict[str, Any] | None]) -> None:
-    for line in stream:
-        with contextlib.suppress(ValueError):
-            message = json.loads(line)
-            if isinstance(message, dict) and "type" in message:
-                messages.put(message)
+    with stream:
+        for line in stream:
+            with contextlib.suppress(ValueError):
+                message = json.loads(line)
+                if isinstance(message, dict) and "type" in message:
+                    messages.put(message)
     messages.put(None)
 
 
@@ -273,17 +280,13 @@ def _failed(why: str, hint: str, log: IO[bytes], *, cause: str = "") -> errors.W
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe:
-            with contextlib.suppress(OSError):
-                pipe.close() if pipe is process.stdin else None
-    # The whole group, also where its first process is gone already: a runtime's own child that stays behind holds the
-    # output open, and closing that below would wait for it forever.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        elif process.poll() is None:
-            process.kill()
+    if process.stdin:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    if process.returncode is None:  # not reaped: its number is still its own, and its group's
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
     process.wait()
-    if process.stdout:
-        process.stdout.close()

@@ -181,18 +181,15 @@ def test_square_brackets_are_no_markup(own_store, minilm, tmp_path):
 
 PLUGIN = """
 from gpux.provider import Probe, Runtime, State
-class Devices(tuple):
-    def __iter__(self):
-        raise ZeroDivisionError("a plug-in's own mistake")
-    __len__ = __bool__ = __iter__
 class Broken:
+    computes = False  # it is opened without a proof, in this process
     name = extra = "broken"
     rank = 1
     runtime = Runtime("broken", "broken")
     def probe(self):
-        return Probe("broken", State.WORKS, Devices())
+        return Probe("broken", State.WORKS)
     def open(self, graph, options):
-        raise NotImplementedError
+        raise ZeroDivisionError("a plug-in's own mistake")
 provider = Broken()
 """
 
@@ -204,16 +201,16 @@ def test_an_unexpected_exception_is_told_like_any_error(gpux_command, tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[gpux.providers]\nbroken = broken_plugin:provider\n")
-    env = {"PYTHONPATH": str(tmp_path)}
-    done = gpux_command("providers", env=env)
+    env, words = {"PYTHONPATH": str(tmp_path)}, ("run", NAME, "x", "--provider", "broken")
+    done = gpux_command(*words, env=env)
     sentence, hint = done.refused(1)
     assert "ZeroDivisionError: a plug-in's own mistake" in sentence
     assert "GPUX_LOG=debug" in hint
     assert "Traceback" not in done.err
-    debug = gpux_command("providers", env={**env, "GPUX_LOG": "debug"})
+    debug = gpux_command(*words, env={**env, "GPUX_LOG": "debug"})
     assert debug.code == 1
     assert "Traceback" in debug.err
     assert "broken_plugin.py" in debug.err
-    record = gpux_command("providers", "--json", env=env)
+    record = gpux_command(*words, "--json", env=env)
     assert "ZeroDivisionError" in json.loads(record.err)["error"]["message"]
     assert Path(tmp_path).is_dir()

@@ -45,7 +45,8 @@ def test_a_sound_machine(tmp_path):
         found[s]["state"] for s in ("python", "runtime", "provider cpu", "threads", "exporter", "store")
     } == {"ok"}
     assert (tmp_path / "home").is_dir()
-    assert not list((tmp_path / "home").iterdir())
+    left = {path.name for path in (tmp_path / "home").iterdir()}
+    assert left == {"machine"}, "what providers found is remembered, and nothing else is left"
 
 
 def test_two_runtimes_in_one_environment(tmp_path):
@@ -69,10 +70,12 @@ def test_a_plug_in_for_another_runtime(tmp_path):
 
 
 def test_plug_ins_are_no_second_runtime(tmp_path):
-    for name in ("onnxruntime-ep-openvino", "onnxruntime-genai"):
+    for name in ("onnxruntime-ep-openvino", "onnxruntime-genai", "onnxruntime-toy"):
         info = tmp_path / "packages" / f"{name.replace('-', '_')}-1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        if name == "onnxruntime-toy":  # known by its files alone
+            (info / "RECORD").write_text("onnxruntime_toy/__init__.py,,\n")
     assert look(tmp_path, PYTHONPATH=str(tmp_path / "packages"))["runtime"]["state"] == "ok"
 
 

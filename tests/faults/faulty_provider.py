@@ -21,6 +21,7 @@ TABLE = np.random.default_rng(5).normal(size=(64, 8)).astype(np.float32)
 
 class Faulty:
     name, runtime, extra, rank = "faulty", Runtime("gpux-faulty", "FaultyProvider"), "", -5
+    computes = False  # its answers are anything: no proof could pass
 
     def probe(self):
         return Probe(self.name, State.WORKS, (Device("faulty", "cpu"),))

@@ -86,6 +86,18 @@ def child_process(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {}
 
 
+def orphan(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Leaves a fork of itself behind that holds the pipe to the parent and is in nobody's group."""
+    if os.fork() == 0:
+        os.setsid()
+        Path(job["mark"]).write_text(str(os.getpid()))
+        time.sleep(60)
+        os._exit(0)
+    while not Path(job["mark"]).read_text().isdecimal() or Path(job["mark"]).read_text() == str(os.getpid()):
+        time.sleep(0.01)
+    return {"done": True}
+
+
 def raising(kind: str) -> Any:
     def way(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         raise {
@@ -101,17 +113,7 @@ def memory(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {"size": len(bytearray(1 << 33))}
 
 
-def leave_a_child(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Some runtimes fork while they are imported: the copy holds everything that this process has open."""
-    pid = os.fork()
-    if pid == 0:
-        time.sleep(60)
-        os._exit(0)
-    return {"child": pid}
-
-
 WAYS: dict[str, Any] = {
-    "leave a child": leave_a_child,
     "sleep": sleep,
     "spin": spin,
     "nap": nap,
@@ -119,6 +121,7 @@ WAYS: dict[str, Any] = {
     "refuse": refuse,
     "stop": stop,
     "child": child_process,
+    "orphan": orphan,
     "memory": memory,
     "exit": lambda *_: os._exit(5),
     "segfault": lambda *_: ctypes.string_at(0),

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -176,13 +175,29 @@ def test_a_parent_that_ends_takes_its_worker_along(how, tmp_path):
 
 
 @POSIX
-def test_a_child_that_outlives_its_worker_holds_nobody_up():
+def test_a_fork_that_holds_the_pipe_keeps_nobody_waiting(tmp_path):
+    """A library's own fork in a session of its own: nothing can end it, and the answer is there."""
+    mark = tmp_path / "mark"
+    started = time.monotonic()
+    assert work("orphan", mark=str(mark)) == {"done": True}
+    assert time.monotonic() - started < 20
+    os.kill(int(mark.read_text()), signal.SIGKILL)
+
+
+@POSIX
+def test_nothing_of_a_worker_s_group_outlives_it(tmp_path):
+    """Also where the worker itself ended before it was stopped."""
+    mark = tmp_path / "mark"
     worker = parent.Worker("misbehaving", environment={"PYTHONPATH": str(HERE)})
-    left = worker.ask({"way": "leave a child"})["child"]
-    worker._process.stdin.close()  # it ends by itself, before it is told to
-    os.waitid(os.P_PID, worker._process.pid, os.WEXITED | os.WNOWAIT)
-    closing = threading.Thread(target=worker.close, daemon=True)
-    closing.start()
-    closing.join(10)
-    assert not closing.is_alive()
-    assert ends(left)
+    worker.ask({"way": "answer"})
+    worker._send({"way": "child", "mark": str(mark)})
+    deadline = time.monotonic() + 10
+    while len((mark.read_text() if mark.exists() else "").split()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    first, second = map(int, mark.read_text().split())
+    os.kill(first, signal.SIGKILL)
+    while alive(first):
+        time.sleep(0.01)
+    assert alive(second)
+    worker.close()
+    assert ends(second)

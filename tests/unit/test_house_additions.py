@@ -89,7 +89,8 @@ def _declared():
 
 def test_each_provider_is_one_file_and_one_line():
     files = {path.stem for path in (ROOT / "providers").glob("*.py") if not path.stem.startswith("_")}
-    assert _declared() == {name: f"gpux_providers.{name}:provider" for name in files}, (
+    named = {name.replace("_", "-"): f"gpux_providers.{name}:provider" for name in files}
+    assert _declared() == named, (
         'give every file in providers/ its line under [project.entry-points."gpux.providers"], and no line without a file'
     )
 

@@ -14,6 +14,7 @@ LEAVES = {
     "hardware",
     "head",
     "onnx_reader",
+    "package_reader",
     "selftest",
     "settings",
     "tensors",
@@ -63,7 +64,16 @@ LAW = {
         "race",
         "registry",
     },  # gpux/__init__.py: the public names
-    "providers": {"errors", "settings", "hardware", "onnx_reader", "provider", "selftest", "tensors"},
+    "providers": {
+        "errors",
+        "settings",
+        "hardware",
+        "onnx_reader",
+        "package_reader",
+        "provider",
+        "selftest",
+        "tensors",
+    },
 }
 ROOMS_OF_ONE_MODULE = {"sources.snapshot"}
 

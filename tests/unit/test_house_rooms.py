@@ -10,8 +10,11 @@ from house import ROOT, imports, modules
 
 MODULE_LINES, FUNCTION_LINES, MEDIAN_LINES, PROVIDER_LINES = 400, 60, 150, 150
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "handler", "handlers", "base", "common", "misc"}
-RUNTIMES = {"onnxruntime", "onnxruntime_genai", "openvino", "tensorrt", "coremltools"}
+RUNTIMES = {"onnxruntime", "onnxruntime_genai", "openvino", "tensorrt"}
+BOTH = {"coremltools"}  # converts on any system, and runs what it converted on macOS
 FRAMEWORKS = {"torch", "transformers", "onnx", "onnxscript", "onnx_ir", "optimum", "sentence_transformers"}
+# These look at the software below the providers, of which CUDA and ROCm are two by the same names.
+BELOW_PROVIDERS = ("gpux.doctor", "gpux.machine.key")
 TERMINALS = {"click", "rich"}
 
 
@@ -51,6 +54,11 @@ def trespasses(source):
             "only a file in providers/ may import a runtime: reach it through gpux.provider",
         ),
         (
+            BOTH,
+            ("gpux_providers", "gpux.export"),
+            "only a file in providers/ may run with it, only the export worker convert",
+        ),
+        (
             FRAMEWORKS,
             ("gpux.export",),
             "only the export worker may import a framework: let it do the work in its process",
@@ -81,13 +89,19 @@ def hard_wired(source):
     """A provider or a task that the rest of the house knows by name: adding one would touch more than its own file."""
     # The CPU provider is the proof's reference by design (DESIGN.md), and null is a word of JSON and YAML first.
     providers = {
-        m.path.stem for m in source if m.name.startswith("gpux_providers.") and m.path.stem[0] != "_"
+        m.path.stem.replace("_", "-")
+        for m in source
+        if m.name.startswith("gpux_providers.") and m.path.stem[0] != "_"
     } - {"cpu", "null"}
     tasks = {m.name for m in source if _is_task(m)}
     for module in source:
         for node in ast.walk(module.tree):
+            if _within(module.name, BELOW_PROVIDERS):
+                break
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-            if text in providers and module.name.startswith("gpux."):
+            # An exporter may be called as the provider that its files are for.
+            here = module.name.startswith("gpux.") and module.name != "gpux.export.toolchains"
+            if text in providers and here:
                 yield f"{module.path}:{node.lineno} names the provider `{text}`: ask gpux.provider for what it needs to know"
         for found in imports(module, tasks):
             if found.target in tasks and not _is_task(module):
@@ -142,6 +156,7 @@ LONG = "\n".join(["def f():", *["    x = 1"] * 60])
         ("gpux/registry/a.py", "from onnxruntime.capi import x", trespasses, "imports `onnxruntime.capi`"),
         ("gpux/a.py", "import importlib\nimportlib.import_module('torch')", trespasses, "imports `torch`"),
         ("providers/a.py", "import onnx", trespasses, "imports `onnx`"),
+        ("gpux/registry/a.py", "import coremltools", trespasses, "imports `coremltools`"),
         ("gpux/registry/a.py", "from rich.progress import Progress", trespasses, "imports `rich.progress`"),
         ("gpux/bench/render.py", "print(1)", prints, "prints"),
         ("gpux/planning.py", "if name == 'toy': pass", hard_wired, "names the provider `toy`"),

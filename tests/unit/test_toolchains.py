@@ -26,7 +26,7 @@ def test_the_named_interpreter_comes_first(monkeypatch, tmp_path):
 def test_this_environment_comes_next(monkeypatch):
     monkeypatch.delenv("GPUX_EXPORTER_PYTHON", raising=False)
     assert toolchains.find().python == sys.executable
-    assert [found.toolchain for found in gpux.exporters()] == ["transformers"]
+    assert [found.toolchain for found in gpux.exporters()] == ["transformers", "coreml"]
 
 
 def test_one_of_its_own_comes_last(monkeypatch, empty_store):
@@ -69,3 +69,33 @@ def test_an_unknown_toolchain():
     with pytest.raises(UsageError, match="`genie`") as caught:
         gpux.install_exporter("genie")
     assert "transformers" in caught.value.hint
+
+
+def test_the_toolchain_for_apple_machines():
+    needed = toolchains.requirements(toolchains.COREML)
+    assert any(line.startswith("coremltools") for line in needed)
+    assert [line for line in needed if line.startswith("torch")] == [
+        line for line in toolchains.requirements(toolchains.TRANSFORMERS) if line.startswith("torch")
+    ]
+    assert "2.4" in next(line for line in needed if line.startswith("numpy"))
+
+
+def test_the_named_interpreter_is_another_toolchain_only_if_it_has_its_modules(monkeypatch, empty_store):
+    monkeypatch.setenv("GPUX_EXPORTER_PYTHON", sys.executable)
+    absent = toolchains.Toolchain("imaginary", "export", ("a_module_that_is_nowhere",), "nothing")
+    assert toolchains.find(absent).hint == "gpux exporter install imaginary"
+    there = toolchains.Toolchain("imaginary", "export", ("json", "torch"), "nothing")
+    assert toolchains.find(there).place == "GPUX_EXPORTER_PYTHON"
+    own = empty_store / "exporters" / "imaginary" / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    assert toolchains.find(absent).python == str(own)
+    assert toolchains.find().python == sys.executable
+
+
+def test_a_toolchain_without_packages_for_this_system(empty_store):
+    elsewhere = toolchains.Toolchain("imaginary", "export", ("json",), "nothing", systems=("plan9",))
+    with pytest.raises(ExporterMissing, match=f"no packages for {sys.platform}") as caught:
+        toolchains.install(elsewhere)
+    assert "plan9" in caught.value.hint
+    assert not (empty_store / "exporters").exists()

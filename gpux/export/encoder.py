@@ -1,0 +1,157 @@
+"""Loads a text encoder in PyTorch, asks it the probes, and keeps its answers: what every route that exports begins with.
+
+Imported only where a framework is: in the exporter's environment.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from gpux.errors import UnsupportedModel
+from gpux.events import Event, Progress
+from gpux.export import checkpoint, probes
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A model with its probes and its own answers to them.
+
+    Attributes:
+        model: The PyTorch module, in fp32 and ready for inference.
+        inputs: What :func:`gpux.export.probes.text_probes` is made from; ``inputs`` and ``maximum`` among it.
+        outputs: Those of the wanted outputs that it has.
+        feeds: The probes.
+        references: Its outputs on them.
+        clock: Where the seconds go.
+    """
+
+    model: Any
+    inputs: dict[str, Any]
+    outputs: tuple[str, ...]
+    feeds: list[probes.Feeds]
+    references: list[probes.Feeds]
+    clock: Clock
+
+    def answer(self, packages: tuple[str, ...]) -> dict[str, Any]:
+        """What a route tells its parent of it: ``outputs``, ``parameters``, ``versions``, ``seconds`` by step."""
+        return {
+            "outputs": list(self.outputs),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "versions": {name: version(name) for name in packages},
+            "seconds": self.clock.finish(),
+        }
+
+
+def examine(
+    source: Path,
+    output: Path,
+    *,
+    auto: str,
+    outputs: tuple[str, ...],
+    allow_pickle: bool,
+    trust_remote_code: bool,
+    progress: Progress,
+) -> Encoder:
+    """Load an encoder, and write ``probes.npz``, ``reference.npz`` and ``tokenizer.json`` to a directory.
+
+    Args:
+        source: The model's directory.
+        output: An empty directory.
+        auto: The transformers auto class.
+        outputs: Names of the model's outputs to keep, those that exist.
+        allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
+        trust_remote_code: Whether the checkpoint's own code may run.
+        progress: Receives a line per step.
+
+    Raises:
+        UnsupportedModel: transformers does not know the architecture, or the head has no weights.
+    """
+    torch.manual_seed(0)
+    clock = Clock(progress)
+    tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
+    clock.step("loading the checkpoint")
+    model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    settings = _input_settings(model, tokenizer)
+    clock.step("computing the reference outputs")
+    feeds = probes.text_probes(**settings)
+    references = [checkpoint.compute(model, probe, outputs) for probe in feeds]
+    kept = tuple(name for name in outputs if name in references[0])
+    if not kept:
+        raise checkpoint.absent(model, outputs)
+    probes.save(output / "probes.npz", feeds)
+    probes.save(output / "reference.npz", references)
+    return Encoder(model, settings, kept, feeds, references, clock)
+
+
+class Clock:
+    """Seconds by step; each step is told as it begins."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._seconds: dict[str, float] = {}
+        self._name, self._since = "loading the tokenizer", time.perf_counter()
+
+    def step(self, name: str) -> None:
+        """Begin a step, which ends the one before."""
+        self.finish()
+        self._name, self._since = name, time.perf_counter()
+        self._progress(Event("export", name))
+
+    def finish(self) -> dict[str, float]:
+        """End the step under way; the seconds so far."""
+        self._seconds[self._name] = time.perf_counter() - self._since
+        return self._seconds
+
+
+def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise UnsupportedModel(
+            f"its tokenizer cannot be loaded: {checkpoint.first_line(error)}",
+            hint="check the model's tokenizer files",
+            path=source,
+        ) from error
+    # As transformers has it in memory: with the added tokens and special tokens of the other tokenizer files applied.
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.save(str(output / "tokenizer.json"), pretty=False)
+    elif not (source / "tokenizer.json").exists():
+        raise UnsupportedModel(
+            f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
+            hint="ask the model's authors for a tokenizer.json",
+            tokenizer=type(tokenizer).__name__,
+        )
+    return tokenizer
+
+
+def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
+    takes = inspect.signature(model.forward).parameters
+    config = model.config
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    pad = next(
+        (p for p in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)) if p is not None), 0
+    )
+    # Where the table has a padding row (RoBERTa's family, MPNet), positions are numbered from behind it.
+    tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
+    padding = next((m.padding_idx for m in tables if getattr(m, "padding_idx", None) is not None), None)
+    offset = 0 if padding is None else padding + 1
+    return {
+        "inputs": [
+            name
+            for name in probes.TEXT_INPUTS
+            if name in takes and name in {*tokenizer.model_input_names, "input_ids"}
+        ],
+        "vocabulary": int(config.vocab_size),
+        "pad": int(pad),
+        "maximum": int(positions) - offset,
+        "types": int(getattr(config, "type_vocab_size", 1) or 1),
+    }
