@@ -31,7 +31,7 @@ def open_source(
         source: The checkpoint's directory.
         task: Another task that the graph can answer; the artifact's own when ``None``.
         threads: Threads inside an operator; the cores that this process may use when ``None``.
-        device: Where PyTorch computes, by its own name: ``cpu``, ``cuda:0``, ``mps``, ``xpu:0``.
+        device: Where PyTorch computes, by its own name: ``cpu``, ``cuda:0``, ``mps:0``, ``xpu:0``.
         precision: ``fp32``, or ``fp16`` and ``bf16`` for PyTorch's autocast.
 
     Raises:

@@ -109,7 +109,7 @@ def open_torch(
         outputs: Names of the outputs to give, as the graph has them; those that the model has are kept.
         inputs: The graph's inputs; those that the model's ``forward`` takes are kept.
         threads: PyTorch's intra-op threads, for the whole process.
-        device: PyTorch's name for where it computes: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
+        device: PyTorch's name for where it computes: ``cpu``, ``cuda:0``, ``mps:0``, ``xpu:0``.
         precision: ``fp32``, or ``fp16`` and ``bf16`` for PyTorch's autocast to it: weights stay as they are.
         aliases: Names that graphs give outputs → the model's own (:attr:`gpux.head.Head.aliases`).
         allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).

@@ -62,10 +62,8 @@ CPU = TorchPlace("cpu", "cpu")
 def devices() -> dict[str, str]:
     """PyTorch's name → what it is, of every device that it can use here; the CPU last."""
     found: dict[str, str] = {}
-    for kind in ("cuda", "xpu"):
-        room = getattr(torch, kind, None)
-        if room is not None and room.is_available():
-            found |= {f"{kind}:{index}": room.get_device_name(index) for index in range(room.device_count())}
-    if torch.backends.mps.is_available():
-        found["mps"] = "Apple GPU"
+    if torch.accelerator.is_available():
+        kind = torch.accelerator.current_accelerator().type
+        title = getattr(getattr(torch, kind, None), "get_device_name", lambda index: f"{kind} {index}")
+        found = {f"{kind}:{index}": title(index) for index in range(torch.accelerator.device_count())}
     return {**found, CPU.device: CPU.title}
