@@ -27,8 +27,8 @@ def trial(
 
     Args:
         job: ``artifact`` (its directory), ``mode``, ``provider``, ``variant``, ``task``, ``threads``, ``strict``,
-            ``quality``, ``options``, ``batch``, ``source`` (the checkpoint's directory, for ``torch``), ``preparation`` (seconds), ``inputs``,
-            ``typed``, ``settings``.
+            ``quality``, ``options``, ``batch``, ``preparation`` (seconds), ``inputs``, ``typed``, ``settings``; for
+            ``torch`` also ``source`` (the checkpoint's directory) and, where it is not the CPU in fp32, ``device`` and ``precision``.
         progress: Receives phases and runs.
         stop: Set to end a phase after the runs under way.
         shared: Whether other models are measured in this process.
@@ -77,7 +77,14 @@ def _load(job: Mapping[str, Any]) -> Model:
     if job["mode"] == "torch":
         from gpux.campaign.source_model import open_source
 
-        return open_source(artifact, Path(job["source"]), task=job["task"], threads=job["threads"])
+        return open_source(
+            artifact,
+            Path(job["source"]),
+            task=job["task"],
+            threads=job["threads"],
+            device=job.get("device", "cpu"),
+            precision=job.get("precision", "fp32"),
+        )
     from gpux.loading import load
 
     return load(

@@ -15,7 +15,15 @@ from gpux.planning import Plan, Request
 from gpux.session import Session
 
 
-def open_source(artifact: Artifact, source: Path, *, task: str | None, threads: int | None) -> Model:
+def open_source(
+    artifact: Artifact,
+    source: Path,
+    *,
+    task: str | None,
+    threads: int | None,
+    device: str = "cpu",
+    precision: str = "fp32",
+) -> Model:
     """Load the checkpoint that an artifact was made from.
 
     Args:
@@ -23,9 +31,11 @@ def open_source(artifact: Artifact, source: Path, *, task: str | None, threads: 
         source: The checkpoint's directory.
         task: Another task that the graph can answer; the artifact's own when ``None``.
         threads: Threads inside an operator; the cores that this process may use when ``None``.
+        device: Where PyTorch computes, by its own name: ``cpu``, ``cuda:0``, ``mps``, ``xpu:0``.
+        precision: ``fp32``, or ``fp16`` and ``bf16`` for PyTorch's autocast.
 
     Raises:
-        GpuxError: PyTorch cannot load it, or its code is not built into transformers.
+        GpuxError: PyTorch cannot load it or sees no such device, or its code is not built into transformers.
     """
     started = perf_counter()
     from gpux.export.torch_graph import open_torch
@@ -41,15 +51,10 @@ def open_source(artifact: Artifact, source: Path, *, task: str | None, threads: 
         aliases=pipeline.head.aliases,
         inputs=component.inputs,
         threads=count,
+        device=device,
+        precision=precision,
     )
-    plan = Plan(
-        provider="pytorch",
-        variant="fp32",
-        threads=count,
-        strict=False,
-        reason="the source model, asked for as mode=torch",
-    )
-    session = Session(opened, plan)
+    session = Session(opened, _plan(count, device, precision))
     ready = perf_counter()
     timings = {"import": imported - started, "open": ready - imported}
     answering = pipeline(artifact, session)
@@ -57,9 +62,21 @@ def open_source(artifact: Artifact, source: Path, *, task: str | None, threads: 
     return Model(
         artifact,
         Request(provider="pytorch", threads=threads),
-        plan,
+        session.plan,
         session,
         answering,
         task=task or artifact.task,
         timings=timings,
+    )
+
+
+def _plan(threads: int, device: str, precision: str) -> Plan:
+    asked = {"device": (device, "cpu"), "precision": (precision, "fp32")}
+    return Plan(
+        provider="pytorch",
+        variant="fp32",
+        threads=threads,
+        strict=False,
+        reason="the source model, asked for as mode=torch",
+        options={name: value for name, (value, usual) in asked.items() if value != usual},
     )

@@ -16,6 +16,7 @@ import torch
 import transformers
 
 from gpux.errors import UnsafeWeights, UnsupportedModel
+from gpux.export.torch_place import CPU, TorchPlace
 
 
 def load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool) -> Any:
@@ -69,13 +70,22 @@ def load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool
     return model.eval()
 
 
-def compute(model: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-    """Those of the named outputs that the model has, float32, on arrays by argument name (whole numbers of any width)."""
-    tensors = {name: _tensor(array) for name, array in feeds.items()}
-    with torch.inference_mode():
+def compute(
+    model: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, place: TorchPlace = CPU
+) -> dict[str, np.ndarray]:
+    """Those of the named outputs that the model has, float32, on arrays by argument name (whole numbers of any width).
+
+    Args:
+        model: The model, with its weights where ``place`` says.
+        feeds: Argument name → array.
+        outputs: Names of outputs.
+        place: Where it computes, and in which precision.
+    """
+    tensors = {name: _tensor(array).to(place.device) for name, array in feeds.items()}
+    with torch.inference_mode(), place.casting():
         result = model(**tensors)
     return {
-        name: result[name].numpy().astype(np.float32, copy=False)
+        name: result[name].to("cpu", torch.float32).numpy()
         for name in outputs
         if result.get(name) is not None
     }

@@ -16,6 +16,7 @@ import torch
 
 from gpux.errors import InvalidSetting, RunFailed, UnsupportedModel
 from gpux.export import checkpoint
+from gpux.export.torch_place import TorchPlace
 from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
@@ -24,7 +25,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class TorchGraph:
-    """One model in eager PyTorch, fp32, on the CPU; a :class:`gpux.provider.Opened`.
+    """One model in eager PyTorch, its weights in fp32; a :class:`gpux.provider.Opened`.
 
     Safe to run from several threads at once: a forward pass in inference mode changes nothing.
 
@@ -39,8 +40,10 @@ class TorchGraph:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         aliases: Mapping[str, str],
+        place: TorchPlace,
     ) -> None:
         self._model = model
+        self._place = place
         self._own = {spec.name: aliases.get(spec.name, spec.name) for spec in outputs}
         self._leaves = sum(1 for module in model.modules() if next(module.children(), None) is None)
         self.inputs = inputs
@@ -62,18 +65,23 @@ class TorchGraph:
                 hint=f"it has {', '.join(self._own)}" if unknown else "open it again",
             )
         try:
-            found = checkpoint.compute(self._model, feeds, [self._own[name] for name in names])
+            own = [self._own[name] for name in names]
+            found = checkpoint.compute(self._model, feeds, own, place=self._place)
             return {name: found[self._own[name]] for name in names}
         except Exception as error:
+            full = isinstance(error, torch.OutOfMemoryError)
             raise RunFailed(
                 f"PyTorch failed while running: {checkpoint.first_line(error)}",
-                hint="check the inputs' shapes against gpux show",
+                hint="give smaller batches (--batch-size 1), or close other programs on the device"
+                if full
+                else "check the inputs' shapes against gpux show",
                 provider="pytorch",
             ) from error
 
     def placement(self) -> Placement:
-        """Everything on the CPU; a node is a module without modules of its own."""
-        return Placement("pytorch", "cpu", "fp32", {"PyTorch": self._leaves}, 1.0)
+        """Everything on the one device; a node is a module without modules of its own."""
+        place = self._place
+        return Placement("pytorch", place.title, place.precision, {"PyTorch": self._leaves}, 1.0)
 
     def close(self) -> None:
         """Let go of the weights."""
@@ -87,6 +95,8 @@ def open_torch(
     outputs: Sequence[str],
     inputs: Sequence[TensorSpec],
     threads: int,
+    device: str = "cpu",
+    precision: str = "fp32",
     aliases: Mapping[str, str] = _NONE,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
@@ -99,12 +109,14 @@ def open_torch(
         outputs: Names of the outputs to give, as the graph has them; those that the model has are kept.
         inputs: The graph's inputs; those that the model's ``forward`` takes are kept.
         threads: PyTorch's intra-op threads, for the whole process.
+        device: PyTorch's name for where it computes: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
+        precision: ``fp32``, or ``fp16`` and ``bf16`` for PyTorch's autocast to it: weights stay as they are.
         aliases: Names that graphs give outputs → the model's own (:attr:`gpux.head.Head.aliases`).
         allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
         trust_remote_code: Whether the checkpoint's own code may run.
 
     Raises:
-        InvalidSetting: ``threads`` is below 1.
+        InvalidSetting: ``threads`` is below 1, PyTorch sees no such device, or cannot compute in that precision.
         UnsafeWeights: The weights are pickled, and that was not allowed.
         UnsupportedModel: transformers cannot load it, its head has no weights, or it has none of the inputs or outputs.
         RunFailed: It fails on five tokens.
@@ -113,8 +125,10 @@ def open_torch(
         raise InvalidSetting(
             f"{threads} threads cannot run anything", hint="give a number from 1", threads=threads
         )
+    place = TorchPlace.find(device, precision)
     torch.set_num_threads(threads)
     model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    model = _moved(model, place)
     takes = inspect.signature(model.forward).parameters
     kept = tuple(spec for spec in inputs if spec.name in takes)
     if not kept:
@@ -123,15 +137,30 @@ def open_torch(
             hint="try another --task",
             architecture=type(model).__name__,
         )
-    return TorchGraph(model, kept, _outputs(model, kept, outputs, aliases), aliases)
+    return TorchGraph(model, kept, _outputs(model, kept, outputs, aliases, place), aliases, place)
+
+
+def _moved(model: Any, place: TorchPlace) -> Any:
+    try:
+        return model.to(place.device)
+    except Exception as error:
+        raise RunFailed(
+            f"PyTorch cannot put {type(model).__name__} on {place.title}: {checkpoint.first_line(error)}",
+            hint="close other programs on the device, or compute on the cpu",
+            provider="pytorch",
+        ) from error
 
 
 def _outputs(
-    model: Any, inputs: tuple[TensorSpec, ...], outputs: Sequence[str], aliases: Mapping[str, str]
+    model: Any,
+    inputs: tuple[TensorSpec, ...],
+    outputs: Sequence[str],
+    aliases: Mapping[str, str],
+    place: TorchPlace,
 ) -> tuple[TensorSpec, ...]:
     """The outputs that the model has, typed by what two runs on one text give."""
     own = {name: aliases.get(name, name) for name in outputs}
-    short, long = (_try(model, inputs, list(own.values()), length) for length in _LENGTHS)
+    short, long = (_try(model, inputs, list(own.values()), length, place) for length in _LENGTHS)
     if not short:
         raise checkpoint.absent(model, list(own.values()))
     return tuple(
@@ -142,13 +171,13 @@ def _outputs(
 
 
 def _try(
-    model: Any, inputs: tuple[TensorSpec, ...], outputs: list[str], length: int
+    model: Any, inputs: tuple[TensorSpec, ...], outputs: list[str], length: int, place: TorchPlace
 ) -> dict[str, np.ndarray]:
     feeds = {spec.name: np.zeros((1, length), spec.dtype) for spec in inputs}
     if "attention_mask" in feeds:
         feeds["attention_mask"].fill(1)
     try:
-        return checkpoint.compute(model, feeds, outputs)
+        return checkpoint.compute(model, feeds, outputs, place=place)
     except Exception as error:
         raise RunFailed(
             f"{type(model).__name__} fails on {length} tokens: {checkpoint.first_line(error)}",

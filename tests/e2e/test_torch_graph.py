@@ -15,6 +15,10 @@ from references import corpus
 
 import gpux
 from gpux import tasks
+from gpux.bench.identity import identify
+from gpux.bench.settings import settle
+from gpux.bench.workload import prepare
+from gpux.campaign.source_model import open_source
 from gpux.errors import InvalidSetting, RunFailed, UnsafeWeights, UnsupportedModel
 from gpux.export.torch_graph import open_torch
 from gpux.planning import Plan
@@ -209,3 +213,38 @@ def test_a_run_that_fails_is_an_error_with_a_hint(minilm, source):
     graph.close()
     with pytest.raises(RunFailed, match="closed"):
         graph.run(good)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_autocast_is_said_and_costs_what_half_precision_costs(minilm, minilm_in_torch, source, precision):
+    graph = opened(minilm, source, precision=precision)
+    placement = graph.placement()
+    assert (placement.provider, placement.device, placement.precision) == ("pytorch", "cpu", precision)
+    found, expected = (
+        np.stack(task(minilm, one).answer(TEXTS[:8], Clock())) for one in (graph, minilm_in_torch)
+    )
+    assert found.dtype == np.float32
+    cosines = (found * expected).sum(-1) / np.linalg.norm(found, axis=-1) / np.linalg.norm(expected, axis=-1)
+    assert cosines.min() > 0.999
+    assert not np.array_equal(found, expected), "it computed in full precision after all"
+
+
+def test_a_device_that_pytorch_does_not_see_is_an_error_with_a_hint(minilm, source):
+    for changed, setting in (
+        ({"device": "cuda:99"}, "device"),
+        ({"device": "abacus"}, "device"),
+        ({"precision": "fp8"}, "precision"),
+    ):
+        with pytest.raises(InvalidSetting) as caught:
+            opened(minilm, source, **changed)
+        assert caught.value.details["setting"] == setting
+        assert "cpu" in caught.value.hint or "fp16" in caught.value.hint
+
+
+def test_a_benchmark_of_the_source_model_names_its_device_and_precision(minilm, source):
+    with open_source(minilm, source, task=None, threads=2, precision="bf16") as model:
+        found = identify(model, prepare(model.pipeline, "a cat", settle(), {}).record, mode="torch")
+    assert (found.mode, found.device, found.precision) == ("torch", "cpu", "bf16")
+    assert found.options == {"precision": "bf16"}
+    with open_source(minilm, source, task=None, threads=2) as model:
+        assert identify(model, found.workload, mode="torch").options == {}

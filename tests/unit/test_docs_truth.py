@@ -46,7 +46,8 @@ def flags(command):
 TREE = every_command()
 FLAGS = set().union(*map(flags, TREE.values()))
 # Options of this repository's scripts and of pip, named by their own pages.
-OTHER_FLAGS = {"--check"}
+CHECK = (ROOT / "scripts" / "gpu_check").read_text(encoding="utf-8")
+OTHER_FLAGS = {"--check", "--no-deps", "--no-build-isolation", *re.findall(r'"(--[a-z-]+)"', CHECK)}
 
 
 def wrong(words):
@@ -124,7 +125,10 @@ def test_every_variable_of_gpux_is_documented_and_no_other():
     read = set(re.findall(r"GPUX_[A-Z_]*[A-Z]", SOURCES[Path("gpux/settings.py")]))
     assert set(re.findall(r"`(GPUX_[A-Z_]*[A-Z])`", page("settings"))) == read
     for name, text in PAGES.items():
-        assert set(re.findall(r"GPUX_[A-Z_]*[A-Z]", text)) <= read | {"GPUX_TEST_HOME"}, name
+        assert set(re.findall(r"GPUX_[A-Z_]*[A-Z]", text)) <= read | {
+            "GPUX_TEST_HOME",
+            "GPUX_TEST_ANY_DEVICE",
+        }, name
 
 
 def test_every_variable_of_the_hub_is_documented_and_no_other():
