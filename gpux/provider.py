@@ -92,6 +92,7 @@ class Setting:
         default: Its value when it is not given; ``""`` where the provider decides.
         values: What it may be; anything when empty.
         race: Those of its values that are worth measuring against each other.
+        refine: Those that matter to few models, and are measured on a race's best candidate where there is time.
         numeric: Whether it can change the numbers that come out, so that each value needs a proof of its own.
     """
 
@@ -100,6 +101,7 @@ class Setting:
     default: str = ""
     values: tuple[str, ...] = ()
     race: tuple[str, ...] = ()
+    refine: tuple[str, ...] = ()
     numeric: bool = False
 
 

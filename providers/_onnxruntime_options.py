@@ -17,6 +17,8 @@ GRAPH = Setting(
     "How far ONNX Runtime rewrites the graph before it runs.",
     default="all",
     values=("all", "extended", "basic", "off"),
+    # "all" adds layouts of convolutions to "extended", which some graphs pay for with transpositions.
+    refine=("all", "extended"),
     numeric=True,
 )
 _LEVELS = {

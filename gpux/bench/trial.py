@@ -20,6 +20,7 @@ from gpux.bench.report import Report
 from gpux.bench.workload import prepare
 
 if TYPE_CHECKING:
+    from gpux.bench.identity import Identity
     from gpux.bench.settings import Settings
     from gpux.bench.subject import Subject
 
@@ -109,6 +110,11 @@ class Trial:
         finally:
             self._watching = self._watching.paused()
             self._meter.pause()
+
+    @property
+    def identity(self) -> Identity:
+        """What is measured, as the open model tells."""
+        return self._identity
 
     @property
     def done(self) -> int:

@@ -32,7 +32,13 @@ class _Bench:
         if job["do"] == "open":
             _, self._trial = opening.trial(job, progress, stop=child.HURRY)
             self._trial.begin()
-            return {"resident": memory.resident(), "pace": self._trial.pace}
+            who = self._trial.identity
+            return {
+                "resident": memory.resident(),
+                "pace": self._trial.pace,
+                "precision": who.precision,
+                "share": who.share,
+            }
         if self._trial is None:
             raise RunFailed("no model is open in this process", hint="run the command again")
         if job["do"] == "round":

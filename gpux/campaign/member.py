@@ -23,10 +23,14 @@ class Ready:
     Attributes:
         resident: Bytes that its process takes; ``None`` where it has none of its own, or the system does not say.
         pace: Seconds of a run.
+        precision: What it really computes in, where that was told.
+        share: Share of the graph on its provider, from 0 to 1, where that was told.
     """
 
     resident: int | None
     pace: float
+    precision: str | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,12 @@ class Remote:
             self._worker.finish(progress)
             self._busy = False
 
+    def limit(self, seconds: float) -> None:
+        """Give up any job that follows after so many seconds."""
+        self._bounds = replace(self._bounds, timeout=seconds, stall=min(self._bounds.stall, seconds))
+        if self._worker is not None:
+            self._worker.bounds = self._bounds
+
     def close(self) -> None:
         """End the process."""
         if self._worker is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ from gpux.cli import completing
 from gpux.cli.inputs import gather
 from gpux.cli.measuring import Duration
 from gpux.cli.options import examples, talk
-from gpux.cli.printer import Printer
+from gpux.cli.printer import Printer, aligned, visible, width
 from gpux.cli.progress import Watch
 from gpux.errors import UsageError
 
@@ -82,6 +84,9 @@ GOALS = ("latency", "throughput", "memory")
 @click.option(
     "--forget", is_flag=True, help="Forget what was measured before on this machine, and measure nothing."
 )
+@click.option(
+    "--keep/--no-keep", default=True, help="Whether `auto` follows the winner from then on; it does."
+)
 @talk
 def tune_command(
     printer: Printer,
@@ -98,6 +103,7 @@ def tune_command(
     task: str | None,
     output: Path | None,
     forget: bool,
+    keep: bool,
 ) -> None:
     """Measure every proven way to run a model here against each other; `auto` follows the winner from then on.
 
@@ -105,6 +111,9 @@ def tune_command(
     """
     if forget:
         gone = gpux.forget(model)
+        if printer.json:
+            printer.record({"model": model, "forgotten": gone})
+            return
         printer.lines(
             [f"{model}: {'the measured choice is forgotten' if gone else 'nothing was measured here'}"]
         )
@@ -123,6 +132,8 @@ def tune_command(
             providers=providers,
             variants=variants,
             task=task,
+            keep=keep,
+            typed=True,
             progress=watch,
         )
     if output is not None:
@@ -135,23 +146,59 @@ def show(printer: Printer, race: gpux.Race) -> None:
     if printer.json:
         printer.record(race)
         return
-    rows = [
-        (
-            "*" if entry.label == race.winner else "",
-            entry.label,
-            entry.quality,
-            entry.precision or "",
-            entry.reason,
-        )
-        for entry in race.entries
-    ]
-    rows += [
-        ("", f"{one.provider} {one.variant} {one.settings}".strip(), "", "", one.reason)
-        for one in race.refused
-    ]
-    printer.table(("", "candidate", "proof", "computes in", "what came of it"), rows)
+    _table(printer, race)
+    for entry in race.entries:
+        if entry.figure is None and entry.label != race.winner:
+            printer.lines(_folded(f"not measured: {entry.label}: {entry.reason}"))
+    for one in race.refused:
+        if one.variant or printer.verbose:
+            who = " ".join(part for part in (one.provider, one.variant, one.settings) if part)
+            printer.lines(_folded(f"not in the race: {who}: {one.reason}"))
     if not race.certain:
-        printer.say("note: some could not be told from the winner in this time; a longer --budget would tell")
-    printer.say(
-        f"{race.reference} runs as {race.winner} from now on, as long as nothing named says otherwise"
+        printer.say(
+            "note: not everything could be told apart in this time; a longer --budget would tell more"
+        )
+    if race.kept:
+        printer.say(f"{race.reference} runs as {race.winner} from now on, where nothing else is asked for")
+    else:
+        printer.say("nothing was remembered")
+
+
+def _table(printer: Printer, race: gpux.Race) -> None:
+    """A row per candidate with a figure; a few lines each where the terminal is too narrow for that."""
+    ran = [entry for entry in race.entries if entry.figure is not None or entry.label == race.winner]
+    places = {entry.label: str(place) for place, entry in enumerate(ran, 1)}
+    rows = []
+    for entry in ran:
+        rival = "" if entry.against in {"", race.winner} else places[entry.against]
+        rows.append((places[entry.label], entry.label, entry.quality, *race.told(entry, rival)))
+    last = "PEAK" if race.unit == "B" else f"PER {race.noun.removesuffix('s').upper()}"
+    columns = ("", "CANDIDATE", "PROOF", last, "AGAINST THE FIRST")
+    lines = aligned([columns, *(tuple(map(visible, row)) for row in rows)])
+    if max(map(width, lines)) > _columns():
+        lines = [line for row in rows for line in _stacked(*row)]
+    printer.lines(lines)
+
+
+def _stacked(place: str, label: str, quality: str, told: str, compared: str) -> list[str]:
+    said = "; ".join(part for part in (f"proof {quality}", told, compared) if part)
+    return [*_folded(f"{place}  {label}"), *_folded(f"   {said}")]
+
+
+def _folded(text: str) -> list[str]:
+    """Lines that the terminal has room for, the later ones indented."""
+    return textwrap.wrap(
+        visible(text),
+        max(_columns(), _NARROWEST),
+        subsequent_indent="   ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+
+
+def _columns() -> int:
+    """The terminal's columns; a pipe has room for anything."""
+    return shutil.get_terminal_size((10_000, 24)).columns
+
+
+_NARROWEST = 40

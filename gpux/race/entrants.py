@@ -1,4 +1,4 @@
-"""Which candidates run a race: every provider, variant and setting worth measuring; then other threads and batches of the best.
+"""Which candidates run a race: every provider, variant and setting worth measuring; then what else to try on the best.
 
 Pure: records in, candidates out, simplest first.
 """
@@ -10,7 +10,7 @@ from itertools import product
 
 from gpux.artifact import Artifact
 from gpux.planning import Candidate
-from gpux.provider import Probe, Provider, Setting, State, settings
+from gpux.provider import Probe, Provider, Setting, State, setting, settings
 
 PRECISION = "precision"
 SHAPES = "shapes"
@@ -42,13 +42,18 @@ def first(
         for variant in variants
         for options in _settings(providers[probe.provider], probe, artifact)
     ]
-    return sorted(found, key=lambda one: simplicity(one, list(providers)))
+    return sorted(found, key=lambda one: simplicity(one, list(providers), variants))
 
 
-def simplicity(candidate: Candidate, providers: Sequence[str]) -> tuple[int, ...]:
-    """Smaller is simpler: fewer settings, the task's own batches, the better rank, then fewer threads."""
-    rank = list(providers).index(candidate.provider)
-    return len(candidate.options), int(candidate.batch is not None), rank, candidate.threads
+def simplicity(candidate: Candidate, providers: Sequence[str], variants: Sequence[str]) -> tuple[int, ...]:
+    """Smaller is simpler: fewer settings, the task's own batches, the better rank, the earlier variant, fewer threads."""
+    return (
+        len(candidate.options),
+        int(candidate.batch is not None),
+        list(providers).index(candidate.provider),
+        list(variants).index(candidate.variant),
+        candidate.threads,
+    )
 
 
 def threads(candidate: Candidate, cores: int) -> list[Candidate]:
@@ -57,20 +62,36 @@ def threads(candidate: Candidate, cores: int) -> list[Candidate]:
     return [_with(candidate, threads=count) for count in counts]
 
 
+def refined(candidate: Candidate, provider: Provider) -> list[Candidate]:
+    """The candidate with each other value of the settings that matter to few models, one setting at a time."""
+    return [
+        _with(candidate, options={**candidate.options, one.name: value})
+        for one in settings(provider)
+        for value in one.refine
+        if value != setting(one.name, candidate.options, provider)
+    ]
+
+
 def batches(candidate: Candidate, usual: int, tried: Iterable[int]) -> list[Candidate]:
-    """The candidate with the next smaller and the next larger batch size that were not tried yet."""
-    here, known = candidate.batch or usual, set(tried)
-    below = [size for size in BATCHES if size < here and size not in known][-1:]
-    above = [size for size in BATCHES if size > here and size not in known][:1]
-    return [_with(candidate, batch=size) for size in (*below, *above)]
+    """The candidate with the next smaller and the next larger batch size, where they were not tried yet."""
+    ladder = sorted({*BATCHES, usual})
+    place, known = ladder.index(candidate.batch or usual), set(tried)
+    beside = [*ladder[max(0, place - 1) : place], *ladder[place + 1 : place + 2]]
+    return [_with(candidate, batch=size) for size in beside if size not in known]
 
 
-def _with(candidate: Candidate, *, threads: int | None = None, batch: int | None = None) -> Candidate:
+def _with(
+    candidate: Candidate,
+    *,
+    threads: int | None = None,
+    batch: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Candidate:
     return Candidate(
         candidate.provider,
         candidate.variant,
         threads or candidate.threads,
-        candidate.options,
+        candidate.options if options is None else options,
         batch or candidate.batch,
     )
 
@@ -100,8 +121,3 @@ def _steady(artifact: Artifact) -> bool:
     """Whether all inputs have one shape but for the batch: only then does a graph per shape stay a few graphs."""
     shapes = [spec.shape for component in artifact.manifest.components for spec in component.inputs]
     return all(isinstance(size, int) for shape in shapes for size in shape[1:])
-
-
-def resized(candidate: Candidate, batch: int) -> Candidate:
-    """The candidate with another batch size."""
-    return _with(candidate, batch=batch)

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
 from gpux import discovery, hardware, tasks
-from gpux.artifact import UNPROVEN, Artifact, Certificate
-from gpux.errors import InvalidSetting, NoCandidate
+from gpux.artifact import Artifact, Certificate
+from gpux.bench.records import encode
+from gpux.bench.settings import settle
+from gpux.errors import InvalidSetting, NoCandidate, StoreUnwritable
 from gpux.events import Progress
 from gpux.loading import obtain
 from gpux.machine import choices, probes
 from gpux.machine.key import key
 from gpux.machine.proofs import Book
-from gpux.planning import (
-    ANY,
-    Candidate,
-    Measured,
-    Plan,
-    Rejected,
-    cannot_open,
-    good_enough,
-    proof_key,
-    stands,
-)
+from gpux.planning import ANY, AUTO, Candidate, Measured, Rejected
 from gpux.provider import Probe, Provider, State, find
 from gpux.race import entrants
 from gpux.race.goals import Goal
+from gpux.race.items import Items, gather
+from gpux.race.proving import Proving
 from gpux.registry import disk
 from gpux.registry.store import Store
-from gpux.session import open_session
-from gpux.tasks.pipeline import Pipeline
 
 QUALITIES = ("exact", "near", ANY)
-MANY = 64
-"""Items of one run where many are answered at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +41,10 @@ class Field:
         providers: Those that take part, best rank first.
         versions: Provider → the software behind it.
         entrants: The candidates, simplest first.
-        proofs: Their certificates.
         refused: Candidates that do not run, and why.
-        items: What every run answers, or is taken from.
-        noun: What the items are, in the plural.
-        usual: The task's own batch size.
+        items: What is answered.
+        proving: Proves candidates, and knows their proofs.
+        quality: The worst proof that takes part.
     """
 
     artifact: Artifact
@@ -64,37 +53,98 @@ class Field:
     providers: dict[str, Provider]
     versions: dict[str, dict[str, str]]
     entrants: tuple[Candidate, ...]
-    proofs: dict[str, Certificate]
     refused: tuple[Rejected, ...]
-    items: list[Any]
-    noun: str
-    usual: int
+    items: Items
+    proving: Proving
+    quality: str
     cores: int = field(default_factory=hardware.cores_allowed)
+
+    @property
+    def usual(self) -> int:
+        """The task's own batch size."""
+        return self.items.usual
+
+    def simplicity(self, candidate: Candidate) -> tuple[int, ...]:
+        """Smaller is simpler; see :func:`gpux.race.entrants.simplicity`."""
+        variants = [variant.name for variant in self.artifact.manifest.variants]
+        return entrants.simplicity(candidate, list(self.providers), variants)
 
     def certificate(self, candidate: Candidate) -> Certificate:
         """The proof of a candidate; threads and batches need none of their own."""
-        return self.proofs[_named(proof_key(self.providers[candidate.provider], candidate))]
+        found = self.proving.known(candidate)
+        assert found is not None  # noqa: S101 - only those that are proven run
+        return found
 
-    def alone(self, waiting: Callable[[], None]) -> AbstractContextManager[None]:
-        """The lock of races: two at once would measure each other."""
+    def refined(self, candidate: Candidate) -> list[Candidate]:
+        """The candidate with other values of settings that matter to few models, as far as they are proven well enough."""
+        return self.proving.sort(
+            entrants.refined(candidate, self.providers[candidate.provider]), self.quality
+        )[0]
+
+    def job(self, candidate: Candidate, goal: Goal) -> dict[str, Any]:
+        """What the process of a candidate is told."""
+        items = self.items.of_a_run(goal, candidate.batch)
+        measuring = replace(settle(**goal.settings(len(items))), isolation="process")
+        return {
+            "artifact": str(self.artifact.directory),
+            "task": self.task,
+            "strict": False,
+            "quality": ANY,
+            "preparation": {},
+            "inputs": items,
+            "typed": False,
+            "mode": "onnx",
+            "provider": candidate.provider,
+            "variant": candidate.variant,
+            "threads": candidate.threads,
+            "options": dict(candidate.options),
+            "batch": candidate.batch,
+            "settings": encode(measuring),
+        }
+
+    @contextmanager
+    def alone(self, waiting: Callable[[], None], *, keep: bool) -> Iterator[None]:
+        """The lock of races, for two at once would measure each other; none where nothing can and need be written.
+
+        Raises:
+            StoreUnwritable: There is no place for it in the store, and the winner is to be kept there.
+        """
         root = Store().root
-        return disk.locked(root / "locks" / "race.lock", root=root, waiting=waiting)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(disk.locked(root / "locks" / "race.lock", root=root, waiting=waiting))
+            except StoreUnwritable as error:
+                if keep:
+                    error.hint = f"{error.hint}, or add --no-keep to measure all the same"
+                    raise
+            yield
 
     def remember(self, measured: Measured) -> bool:
         """Make ``auto`` follow a measurement on this machine as it is now; whether it could be written down."""
         return choices.store(self.artifact, self.machine, measured)
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who may take part; see :func:`gpux.tune`.
+
+    Attributes:
+        quality: The worst proof that takes part.
+        providers: Only these; every one that ``auto`` may choose when empty.
+        variants: Only these; all that are stored when empty.
+        task: Another task that the stored graph can answer.
+        typed: Whether texts among the inputs are lines as a person typed them.
+    """
+
+    quality: str
+    providers: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    task: str | None = None
+    typed: bool = False
+
+
 def line_up(
-    model: str | PathLike[str] | Artifact,
-    inputs: Any,
-    *,
-    goal: Goal,
-    quality: str,
-    providers: Sequence[str],
-    variants: Sequence[str],
-    task: str | None,
-    progress: Progress,
+    model: str | PathLike[str] | Artifact, inputs: Any, wish: Wish, *, goal: Goal, progress: Progress
 ) -> Field:
     """Find the candidates and prove those that were not proven here yet.
 
@@ -103,19 +153,21 @@ def line_up(
         NoCandidate: Nothing that works here is proven well enough.
         GpuxError: The model cannot be pulled, a provider or a variant is none, or the task cannot take the inputs.
     """
-    if quality not in QUALITIES:
+    if wish.quality not in QUALITIES:
         raise InvalidSetting(
-            f"quality `{quality}` is none of {', '.join(QUALITIES)}",
+            f"quality `{wish.quality}` is none of {', '.join(QUALITIES)}",
             hint="use --quality near",
             setting="quality",
         )
     available = discovery.discover()
-    named = [find(name, available).name for name in providers]
-    artifact, wanted = obtain(model, None, task=task, progress=progress)
-    chosen = [artifact.variant(name).name for name in (*variants, *([wanted] if wanted else []))]
+    named = [] if AUTO in wish.providers else [find(name, available).name for name in wish.providers]
+    artifact, wanted = obtain(model, None, task=wish.task, progress=progress)
+    chosen = [
+        artifact.variant(name).name for name in dict.fromkeys((*wish.variants, *([wanted] if wanted else [])))
+    ]
     running = {name: one for name, one in available.items() if (name in named if named else one.rank >= 0)}
     tried = probes.probe(available, running)
-    pipeline = tasks.find(task or artifact.task)
+    pipeline = tasks.find(wish.task or artifact.task)
     candidates = entrants.first(
         artifact,
         running,
@@ -124,91 +176,24 @@ def line_up(
         cores=hardware.cores_allowed(),
     )
     machine = key(available)
-    proving = _Proving(artifact, Book(artifact, machine), running, tried, pipeline, progress)
-    good, proofs, refused = proving.sort(candidates, quality)
+    items = gather(artifact, pipeline, inputs, goal, typed=wish.typed)
+    proving = Proving(artifact, Book(artifact, machine), running, tried, pipeline, progress)
+    good, refused = proving.sort(candidates, wish.quality)
     refused = [*refused, *(_idle(one) for one in tried if one.state is not State.WORKS)]
     if not good:
-        raise _nothing(artifact, quality, refused)
-    items, ready = _items(artifact, pipeline, inputs, goal)
+        raise _nothing(artifact, wish.quality, refused)
     return Field(
         artifact=artifact,
-        task=task or artifact.task,
+        task=wish.task or artifact.task,
         machine=machine,
         providers=running,
         versions={one.provider: dict(one.versions) for one in tried},
         entrants=tuple(good),
-        proofs=proofs,
         refused=tuple(refused),
         items=items,
-        noun=ready.noun,
-        usual=ready.batch,
+        proving=proving,
+        quality=wish.quality,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Proving:
-    artifact: Artifact
-    book: Book
-    providers: dict[str, Provider]
-    probes: Sequence[Probe]
-    pipeline: type[Pipeline]
-    progress: Progress
-
-    def sort(
-        self, candidates: Iterable[Candidate], quality: str
-    ) -> tuple[list[Candidate], dict[str, Certificate], list[Rejected]]:
-        """Those that are proven well enough with their proofs, and why the others are not."""
-        good: list[Candidate] = []
-        proofs: dict[str, Certificate] = {}
-        refused: list[Rejected] = []
-        for candidate in candidates:
-            certificate, why = self._proof(candidate, quality)
-            if certificate is None or why:
-                refused.append(
-                    Rejected(candidate.provider, candidate.variant, why, settings=_settings(candidate))
-                )
-                continue
-            good.append(candidate)
-            proofs[_named(proof_key(self.providers[candidate.provider], candidate))] = certificate
-        return good, proofs, refused
-
-    def _proof(self, candidate: Candidate, quality: str) -> tuple[Certificate | None, str]:
-        provider = self.providers[candidate.provider]
-        probe = next(one for one in self.probes if one.provider == candidate.provider)
-        variant = self.artifact.variant(candidate.variant)
-        pulled = variant.certificate
-        if unfit := cannot_open(provider, variant):
-            return None, unfit[0]
-        if pulled.quality != UNPROVEN and not good_enough(pulled.quality, quality):
-            return None, f"its certificate is `{pulled.quality}`, `{quality}` was asked for"
-        known = proof_key(provider, candidate)
-        if not known[2] and stands(pulled, probe):
-            return pulled, ""
-        found = self.book.get(known) or self.book.prove(
-            candidate,
-            provider,
-            probe,
-            head=self.pipeline.head,
-            dimensions=self.pipeline.dimensions(self.artifact),
-            progress=self.progress,
-        )
-        if found.certificate is None:
-            return None, found.reason or "it could not be proven"
-        if not good_enough(found.certificate.quality, quality):
-            cosine = found.certificate.min_cosine
-            return None, (
-                f"its certificate on this provider is `{found.certificate.quality}` (min cosine {cosine:.6f}), "
-                f"`{quality}` was asked for"
-            )
-        return found.certificate, ""
-
-
-def _named(known: tuple[Any, ...]) -> str:
-    return repr(known)
-
-
-def _settings(candidate: Candidate) -> str:
-    return " ".join(f"{name}={value}" for name, value in sorted(candidate.options.items()))
 
 
 def _idle(probe: Probe) -> Rejected:
@@ -225,28 +210,3 @@ def _nothing(artifact: Artifact, quality: str, refused: Sequence[Rejected]) -> N
         reference=artifact.reference,
         rejected=[f"{one.provider} {one.variant}: {one.reason}" for one in refused],
     )
-
-
-def _items(
-    artifact: Artifact, pipeline: type[Pipeline], inputs: Any, goal: Goal
-) -> tuple[list[Any], Pipeline]:
-    """What is answered, made by the task itself over a graph that computes nothing."""
-    silent = Plan(
-        "null", artifact.manifest.variants[0].name, 1, strict=False, reason="to read the task's files"
-    )
-    with open_session(artifact, silent, discovery.discover()) as session:
-        ready = pipeline(artifact, session)
-        if inputs is None:
-            samples = list(ready.samples())
-            items = samples if goal.many else [_middle(ready, samples)]
-        else:
-            items = [inputs] if ready.is_item(inputs) else list(inputs)
-            ready.work(items)  # raises what the task cannot take, before anything is opened
-        if goal.many and items:
-            items = (items * -(-MANY // len(items)))[: max(MANY, len(items))]
-        return items, ready
-
-
-def _middle(pipeline: Pipeline, samples: Sequence[Any]) -> Any:
-    """The sample of middling work: times of long and short ones in turn would spread, and hide small differences."""
-    return sorted(samples, key=lambda one: sum(pipeline.work([one]).values()))[len(samples) // 2]

@@ -1,27 +1,42 @@
-"""One candidate in a race: its process, the turns it took, and how it compares with another."""
+"""One candidate in a race: the turns it took on its bench, what they cost, and how it compares with another."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+import statistics
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gpux.bench import intervals
-from gpux.bench.records import encode
-from gpux.bench.settings import settle
-from gpux.campaign.remote import Place, Remote
-from gpux.errors import GpuxError
+from gpux.bench.measure import SETTLE
+from gpux.campaign import member
+from gpux.errors import GpuxError, WorkerFailed
 from gpux.events import silent
-from gpux.worker.parent import limits
 
 if TYPE_CHECKING:
     from gpux.bench.intervals import Ratio
-    from gpux.bench.report import Report
     from gpux.planning import Candidate
-    from gpux.race.field import Field
     from gpux.race.goals import Goal
 
-_OPENING = 60.0
-"""Seconds beside the budget that a candidate gets for one step, such as to build an engine."""
+GRACE = 10.0
+"""Seconds beyond twice what a turn should take after which it counts as hung."""
+
+MOST = 1_000
+"""Runs of a turn: more would tell nothing new of models that answer in microseconds."""
+
+_RESAMPLES = 4_000
+_COMPARED = 100
+"""Runs of a turn that are compared, evenly spaced: turns differ by more than so many runs of one leave open."""
+
+_TOLERANCE = 0.5
+
+
+class Bench(member.Bench, Protocol):
+    """Where a candidate runs: :class:`gpux.campaign.remote.Remote`."""
+
+    def limit(self, seconds: float) -> None:
+        """Give up any job that follows after so many seconds."""
+        ...
 
 
 class Runner:
@@ -29,93 +44,134 @@ class Runner:
 
     Args:
         candidate: What runs.
-        field: The race's field.
+        bench: Where; not open yet.
         goal: What for.
-        patience: Seconds of the race.
+        clock: Seconds.
 
     Attributes:
         alive: Whether it takes more turns.
-        pace: Seconds of a run, as its warm-up had it.
-        resident: Bytes that its process takes.
+        ready: What its process told when its model was warm.
         rounds: Number of the race's round → seconds per item of its runs in it.
-        report: Its report, once it is through.
+        turns: Number of the race's round → their median; rounds without a run are left out.
+        peak: Bytes of its process at most, where the goal asks for them.
         reason: Why it has no figure.
-        late: Whether that is because the budget ended before its turn.
+        skipped: Whether that is the race's doing, which had no time or no room for it.
+        left: Whether it was sent away before the end, as clearly worse.
+        wasted: Seconds that it hung.
     """
 
-    def __init__(self, candidate: Candidate, field: Field, goal: Goal, *, patience: float) -> None:
+    def __init__(
+        self, candidate: Candidate, bench: Bench, goal: Goal, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         self.candidate = candidate
         self.alive = False
-        self.pace = 0.0
-        self.resident: int | None = None
+        self.ready: member.Ready | None = None
         self.rounds: dict[int, list[float]] = {}
-        self.report: Report | None = None
+        self.turns: dict[int, float] = {}
+        self.peak: float | None = None
         self.reason: str | None = None
         self.hint: str | None = None
-        self.late = False
+        self.skipped = False
+        self.left = False
+        self.wasted = 0.0
+        self._ratios: dict[Runner, tuple[int, Ratio | None]] = {}
+        self._bench = bench
         self._goal = goal
-        bounds = limits()
-        longest = patience + _OPENING
-        self._remote = Remote(
-            _job(candidate, field, goal),
-            Place(),
-            bounds=replace(bounds, timeout=longest, stall=min(bounds.stall, longest)),
-        )
+        self._clock = clock
 
-    def open(self) -> None:
-        """Start its process, load the model and warm it up."""
-        with _Kept(self):
-            ready = self._remote.open(silent)
-            self.alive, self.pace, self.resident = True, ready.pace, ready.resident
+    @property
+    def pace(self) -> float:
+        """Seconds of a run, as its warm-up had it."""
+        return self.ready.pace if self.ready else 0.0
+
+    def open(self, *, within: float) -> None:
+        """Start its process, load the model and warm it up; given up after so many seconds."""
+        with _Step(self, self._bench, within, self._clock):
+            self.ready = self._bench.open(silent)
+            self.alive = True
 
     def round(self, number: int, seconds: float) -> None:
         """One turn."""
-        with _Kept(self):
-            found = self._remote.round(runs=None, seconds=seconds, more=False, progress=silent)
+        within = GRACE + 2 * (seconds + (SETTLE + 1) * self.pace)
+        with _Step(self, self._bench, within, self._clock):
+            found = self._bench.round(runs=MOST, seconds=seconds, more=False, progress=silent)
             self.rounds[number] = list(found.paces)
+            if found.paces:
+                self.turns[number] = statistics.median(found.paces)
             if found.broken:
                 self.leave("its runs failed one after the other")
 
-    def finish(self) -> None:
-        """Fetch the report and end the process."""
-        if self.alive:
-            with _Kept(self):
-                self.report = self._remote.report(interrupted=False, progress=silent)
-        self.alive = False
-        self._remote.close()
+    def weigh(self) -> None:
+        """Fetch what its process took at most."""
+        with _Step(self, self._bench, GRACE, self._clock):
+            peak = self._bench.report(interrupted=False, progress=silent).memory.peak
+            self.peak = None if peak is None else float(peak)
+            if self.peak is None:
+                self.leave("the system does not tell what its process took")
+
+    def retire(self) -> None:
+        """Sent away as clearly worse, with its figure."""
+        self.left = True
+        self.close()
+
+    def skip(self, reason: str) -> None:
+        """Out of the race before its first turn, for no fault of its own."""
+        self.skipped = True
+        self.leave(reason)
 
     def leave(self, reason: str, hint: str | None = None) -> None:
         """Out of the race without a figure."""
-        self.reason, self.hint, self.alive = reason, hint, False
-        self._remote.close()
+        self.reason, self.hint = reason, hint
+        self.close()
+
+    def close(self) -> None:
+        """End its process, whatever it does."""
+        self.alive = False
+        self._bench.close()
 
     def paces(self) -> list[float]:
         """Seconds per item of all its runs, in the order of the rounds."""
         return [pace for number in sorted(self.rounds) for pace in self.rounds[number]]
 
-    def figure(self, goal: Goal) -> float | None:
-        """What decides: the median of its seconds per item, or its report's figure where that is none of time."""
+    @property
+    def measured(self) -> bool:
+        """Whether it has a figure."""
         if self.reason is not None:
+            return False
+        return self.peak is not None if self._goal.unit == "B" else sum(map(len, self.rounds.values())) > 1
+
+    def figure(self) -> float | None:
+        """What people are told: the median of its seconds per item, or the bytes of its process."""
+        if not self.measured:
             return None
-        if goal.unit == "s":
-            return _median(self.paces()) if len(self.paces()) >= 2 else None
-        return goal.figure(self.report) if self.report else None
+        return self.peak if self._goal.unit == "B" else statistics.median(self.paces())
 
-    def against(self, best: Runner, goal: Goal) -> Ratio | None:
+    def against(self, rival: Runner) -> Ratio | None:
         """This one's figure over another's, by the rounds that both ran, with an interval of 99 %."""
-        if goal.unit != "s":
-            return goal.ratio(best.report, self.report) if best.report and self.report else None
-        common = [number for number in sorted(self.rounds) if best.rounds.get(number) and self.rounds[number]]
-        mine, others = ([one.rounds[number] for number in common] for one in (self, best))
-        ratio = intervals.ratio(_flat(others), _flat(mine))
-        return None if ratio is None else intervals.by_turns(ratio, others, mine)
+        if self._goal.unit == "B":
+            return self._goal.ratio(rival.peak, self.peak) if rival.peak and self.peak else None
+        common = [
+            number for number in sorted(self.rounds) if rival.rounds.get(number) and self.rounds[number]
+        ]
+        known = self._ratios.get(rival)
+        if known and known[0] == len(common):
+            return known[1]
+        mine, others = ([_thin(one.rounds[number]) for number in common] for one in (self, rival))
+        ratio = intervals.ratio(_flat(others), _flat(mine), resamples=_RESAMPLES)
+        found = None if ratio is None else intervals.by_turns(ratio, others, mine)
+        self._ratios[rival] = len(common), found
+        return found
 
 
-class _Kept:
+class _Step:
     """What goes wrong with a candidate is its own affair: it leaves the race, and the others go on."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, bench: Bench, within: float, clock: Callable[[], float]) -> None:
+        bench.limit(within)
         self._runner = runner
+        self._within = within
+        self._clock = clock
+        self._began = clock()
 
     def __enter__(self) -> None:
         return None
@@ -123,36 +179,20 @@ class _Kept:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         if not isinstance(error, GpuxError):
             return False
-        self._runner.leave(error.message, error.hint)
+        spent = self._clock() - self._began
+        if isinstance(error, WorkerFailed) and ("hung" in error.message or spent > self._within - _TOLERANCE):
+            self._runner.wasted += spent
+            self._runner.leave(f"it hung, and was ended after {spent:.0f} s")
+        else:
+            self._runner.leave(
+                error.message.replace("the worker process failed: it", "its process"), error.hint
+            )
         return True
-
-
-def _job(candidate: Candidate, field: Field, goal: Goal) -> dict[str, Any]:
-    items = field.items
-    settings = replace(settle(**goal.settings(len(items))), isolation="process")
-    return {
-        "artifact": str(field.artifact.directory),
-        "task": field.task,
-        "strict": False,
-        "quality": "any",
-        "preparation": {},
-        "inputs": items,
-        "typed": False,
-        "mode": "onnx",
-        "provider": candidate.provider,
-        "variant": candidate.variant,
-        "threads": candidate.threads,
-        "options": dict(candidate.options),
-        "batch": candidate.batch,
-        "settings": encode(settings),
-    }
 
 
 def _flat(rounds: list[list[float]]) -> list[float]:
     return [pace for paces in rounds for pace in paces]
 
 
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+def _thin(paces: list[float]) -> list[float]:
+    return paces[:: -(-len(paces) // _COMPARED)]

@@ -71,6 +71,9 @@ class Worker:
         environment: Variables set for the worker on top of this process's.
         bounds: When it is stopped, job by job; :func:`limits` when ``None``.
 
+    Attributes:
+        bounds: The same, for the jobs that follow.
+
     Raises:
         WorkerFailed: The interpreter cannot be started.
     """
@@ -83,7 +86,7 @@ class Worker:
         environment: Mapping[str, str] | None = None,
         bounds: Limits | None = None,
     ) -> None:
-        self._bounds = bounds or limits()
+        self.bounds = bounds or limits()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:
             self._process = _start(module, python or Path(sys.executable), environment or {}, self._log)
@@ -108,7 +111,7 @@ class Worker:
             GpuxError: What the worker itself raised, as the same class.
             WorkerFailed: It died, hung, ran out of memory or of time; the message says which.
         """
-        self._send({**job, "memory": self._bounds.memory})
+        self._send({**job, "memory": self.bounds.memory})
         return self._converse(progress)
 
     def hurry(self) -> None:
@@ -140,7 +143,7 @@ class Worker:
             stream.flush()
 
     def _converse(self, progress: Progress) -> dict[str, Any]:
-        bounds, log = self._bounds, self._log
+        bounds, log = self.bounds, self._log
         started = seen = time.monotonic()
         processor = -1.0
         while True:
