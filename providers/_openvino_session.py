@@ -16,7 +16,7 @@ from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
 from ._openvino_placement import placement
-from ._openvino_words import first_line
+from ._openvino_words import failed
 
 _SHAPES = 16
 """Shapes for which compiled graphs are kept, where each has one of its own."""
@@ -73,18 +73,12 @@ class OpenVinoSession:
                 request = idle.get_nowait()
             except queue.Empty:
                 request = compiled.create_infer_request()
-            try:
-                found = request.infer(dict(feeds), share_inputs=True)
-                arrays = dict(zip(self._names, found.values(), strict=True))
-                return {name: arrays[name] for name in names}
-            finally:
-                idle.put(request)
+            found = request.infer(dict(feeds), share_inputs=True)
+            idle.put(request)  # one that failed would go on failing, and is let go
+            arrays = dict(zip(self._names, found.values(), strict=True))
+            return {name: arrays[name] for name in names}
         except Exception as error:
-            raise RunFailed(
-                f"OpenVINO failed while running on {self._device}: {first_line(error)}",
-                hint="check the inputs' shapes against gpux show, or try another --provider",
-                provider="openvino",
-            ) from error
+            raise failed(self._device, error) from error
 
     def placement(self) -> Placement:
         """Nodes and precision of the compiled graph, as the runtime tells them."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from gpux.errors import RunFailed
+
 _FRAME = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
 
 
@@ -10,3 +14,12 @@ def first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line.removeprefix("-- ") for line in lines if not line.startswith(_FRAME)]
     return (telling or lines or [type(error).__name__])[0]
+
+
+def failed(device: str, error: Exception) -> RunFailed:
+    """The error for a run that OpenVINO gave up."""
+    hint = "check the inputs' shapes against gpux show, or try another --provider"
+    if re.search(r"alloc|memory|CL_OUT_OF", str(error), re.IGNORECASE):
+        hint = "give smaller batches (--batch-size 1), close other programs, or try another --provider"
+    said = first_line(error)
+    return RunFailed(f"OpenVINO failed while running on {device}: {said}", hint=hint, provider="openvino")

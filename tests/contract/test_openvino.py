@@ -12,7 +12,7 @@ import onnx
 import pytest
 from gpux_providers._openvino_import import load
 from graphs import expected, two_outputs
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from gpux.discovery import discover
 from gpux.errors import InvalidSetting, RunFailed
@@ -349,3 +349,24 @@ print(state, forks, "openvino" in sys.modules, "openvino_telemetry" in sys.modul
 
 def test_the_graphs_are_onnx_as_they_should_be(graph):
     onnx.checker.check_model(str(graph))
+
+
+def test_a_run_that_failed_for_want_of_memory_leaves_the_session_usable(tmp_path):
+    # y = x · ones[1, 1 << 20]: a column of 2^22 rows asks for 16 TiB.
+    ones = numpy_helper.from_array(np.ones((1, 1 << 20), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "outer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 1 << 20])],
+        [ones],
+    )
+    path = tmp_path / "outer.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path.write_bytes(model.SerializeToString())
+    opened = PROVIDER.open(path, Options(threads=1))
+    with pytest.raises(RunFailed) as caught:
+        opened.run({"x": np.ones((1 << 22, 1), np.float32)})
+    assert "smaller batches" in caught.value.hint
+    np.testing.assert_array_equal(opened.run({"x": np.full((2, 1), 3, np.float32)})["y"][:, -1], [3, 3])
+    opened.close()
