@@ -16,6 +16,7 @@ from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
 from ._openvino_placement import placement
+from ._openvino_shapes import Sizes
 from ._openvino_words import failed
 
 _SHAPES = 16
@@ -50,6 +51,7 @@ class OpenVinoSession:
         self.inputs = tuple(_spec(port, names) for port in model.inputs)
         self.outputs = tuple(_spec(port, names) for port in model.outputs)
         self._names = [spec.name for spec in self.outputs]
+        self._sizes = Sizes(self.inputs, self.outputs)
         self._takes = {spec.name for spec in self.inputs}
         self._wide = [spec.name for spec in self.inputs if spec.dtype in {"int64", "uint64", "uint32"}]
         for spec in (*self.inputs, *self.outputs):
@@ -74,11 +76,14 @@ class OpenVinoSession:
             except queue.Empty:
                 request = compiled.create_infer_request()
             found = request.infer(dict(feeds), share_inputs=True)
-            idle.put(request)  # one that failed would go on failing, and is let go
-            arrays = dict(zip(self._names, found.values(), strict=True))
-            return {name: arrays[name] for name in names}
         except Exception as error:
             raise failed(self._device, error) from error
+        arrays = dict(zip(self._names, found.values(), strict=True))
+        if stale := self._sizes.wrong(feeds, arrays):
+            why = f"no memory for output `{stale}`, which came back as the last run had it"
+            raise failed(self._device, MemoryError(why))
+        idle.put(request)  # one that failed would go on failing, and is let go
+        return {name: arrays[name] for name in names}
 
     def placement(self) -> Placement:
         """Nodes and precision of the compiled graph, as the runtime tells them."""
