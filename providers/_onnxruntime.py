@@ -37,7 +37,7 @@ class OnnxRuntimeProvider:
 
     def devices(self) -> tuple[Device, ...]:
         """The devices that it would run on; asked only after the runtime named the provider."""
-        raise NotImplementedError
+        return ()
 
     def versions(self) -> dict[str, str]:
         """Versions of what lies below the runtime: drivers, libraries."""

@@ -16,6 +16,7 @@ from gpux.cli.progress import Watch
 if TYPE_CHECKING:
     from gpux.artifact import Certificate
     from gpux.machine.findings import Findings
+    from gpux.provider import Placement
 
 AT_PULL = 10.0
 """Seconds of the race at the end of a pull."""
@@ -180,13 +181,23 @@ def _here(found: Findings) -> list[str]:
         else:
             lines.append(
                 f"here      {name} is {proof.quality}: min cosine {_floor(proof.min_cosine)}, max difference {proof.max_abs:.1e} "
-                f"against {proof.reference} ({proof.runtime})"
+                f"against {proof.reference} ({proof.runtime}){_where(one.placement)}"
             )
     if found.choice:
         lines.append(f"choice    {found.choice.winner}: {found.choice.reason}")
     elif found.outdated:
         lines.append("choice    none: the race was run with other hardware, drivers or packages; gpux tune")
     return lines
+
+
+def _where(placement: Placement | None) -> str:
+    if placement is None:
+        return ""
+    elsewhere = f"; {', '.join(placement.left_behind)} elsewhere" if placement.left_behind else ""
+    nodes = sum(placement.nodes.values())
+    return (
+        f"; {placement.share:.0%} of {nodes} nodes on {placement.device} in {placement.precision}{elsewhere}"
+    )
 
 
 def _time_line(watch: Watch) -> str:

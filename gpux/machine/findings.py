@@ -10,6 +10,7 @@ from gpux.machine import choices
 from gpux.machine.key import key
 from gpux.machine.proofs import Book
 from gpux.planning import Measured
+from gpux.provider import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Finding:
         variant: What it ran.
         settings: Those of its settings that can change the numbers, where they were not its defaults.
         certificate: The proof; ``None`` where it failed.
+        placement: Where the graph's nodes went, and what they computed in.
         reason: Why it failed.
         hint: What to do about that.
     """
@@ -29,6 +31,7 @@ class Finding:
     variant: str
     settings: dict[str, str]
     certificate: Certificate | None
+    placement: Placement | None = None
     reason: str | None = None
     hint: str | None = None
 
@@ -65,7 +68,7 @@ def findings(model: str | Artifact) -> Findings:
     machine = key(discover())
     order = [variant.name for variant in artifact.manifest.variants]
     proofs = [
-        Finding(provider, variant, dict(settings), one.certificate, one.reason, one.hint)
+        Finding(provider, variant, dict(settings), one.certificate, one.placement, one.reason, one.hint)
         for (provider, variant, settings), one in Book(artifact, machine).items()
         if variant in order
     ]

@@ -23,7 +23,7 @@ from gpux.events import Event, Progress, silent
 from gpux.head import Head
 from gpux.machine.files import read, text, write
 from gpux.planning import Candidate, Plan, Proof, ProofKey, proof_key
-from gpux.provider import Probe, Provider
+from gpux.provider import Placement, Probe, Provider
 
 if TYPE_CHECKING:
     from gpux.registry.proving import Ground
@@ -104,7 +104,7 @@ class Book(Mapping[ProofKey, Proof]):
             lenient=True,
         )
         try:
-            found = Proof(self._run(candidate.variant, ground, head, progress))
+            found = self._run(candidate.variant, ground, head, progress)
         except GpuxError as error:
             found = Proof(None, _why(error), _hint(error))
             if not _lasting(error):
@@ -113,7 +113,7 @@ class Book(Mapping[ProofKey, Proof]):
         self._write()
         return found
 
-    def _run(self, variant: str, ground: Ground, head: Head, progress: Progress) -> Certificate:
+    def _run(self, variant: str, ground: Ground, head: Head, progress: Progress) -> Proof:
         from gpux.export import proof
         from gpux.registry import assembly
         from gpux.registry.proving import prove
@@ -129,7 +129,7 @@ class Book(Mapping[ProofKey, Proof]):
         stored = artifact.variant(variant)
         own = stored.certificate.reference
         first = artifact.manifest.variants[0].name
-        certificate = prove(
+        proven = prove(
             artifact.path(stored.graphs["model"]),
             variant=variant,
             head=head,
@@ -139,12 +139,13 @@ class Book(Mapping[ProofKey, Proof]):
             save=None,
             progress=progress,
             ground=ground,
-        ).certificate
+        )
+        certificate = proven.certificate
         if own != proof.ITSELF:
-            return certificate
+            return Proof(certificate, placement=proven.placement)
         # Nothing showed what this variant's precision costs, so no provider can show more than the pull did.
         worst = max(certificate.quality, stored.certificate.quality, key=QUALITIES.index)
-        return replace(certificate, quality=worst)
+        return Proof(replace(certificate, quality=worst), placement=proven.placement)
 
     def _write(self) -> None:
         # Another process may have proven something meanwhile: what it found stays.
@@ -190,7 +191,9 @@ def _short(key: ProofKey) -> str:
 
 def _encode(key: ProofKey, one: Proof, tried: float | None) -> dict[str, Any]:
     certificate = asdict(one.certificate) if one.certificate else None
-    return {"key": key, "certificate": certificate, "reason": one.reason, "hint": one.hint, "tried": tried}
+    placement = asdict(one.placement) if one.placement else None
+    record = {"key": key, "certificate": certificate, "placement": placement}
+    return {**record, "reason": one.reason, "hint": one.hint, "tried": tried}
 
 
 def _decode(record: Any) -> tuple[ProofKey, Proof, float | None]:
@@ -198,8 +201,22 @@ def _decode(record: Any) -> tuple[ProofKey, Proof, float | None]:
     key = (str(provider), str(variant), tuple((str(name), str(value)) for name, value in options))
     raw, tried = record["certificate"], record["tried"]
     certificate = None if raw is None else _certificate(raw)
-    one = Proof(certificate, text(record["reason"]), text(record["hint"]))
+    where = record.get("placement")
+    placement = None if where is None else _placement(where)
+    one = Proof(certificate, text(record["reason"]), text(record["hint"]), placement)
     return key, one, None if tried is None else float(tried)
+
+
+def _placement(raw: Mapping[str, Any]) -> Placement:
+    nodes = {str(name): int(count) for name, count in raw["nodes"].items()}
+    return Placement(
+        provider=str(raw["provider"]),
+        device=str(raw["device"]),
+        precision=str(raw["precision"]),
+        nodes=nodes,
+        share=_figure(raw["share"]),
+        left_behind=tuple(map(str, raw["left_behind"])),
+    )
 
 
 def _certificate(raw: Mapping[str, Any]) -> Certificate:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gpux.artifact import Certificate
+from gpux.provider import Placement
 
 AUTO = "auto"
 ANY = "any"
@@ -64,11 +65,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How well a provider computes a variant on this machine: a certificate, or why there is none."""
+    """How well a provider computes a variant on this machine: a certificate and where its nodes went, or why there is none."""
 
     certificate: Certificate | None
     reason: str | None = None
     hint: str | None = None
+    placement: Placement | None = None
 
 
 ProofKey = tuple[str, str, tuple[tuple[str, str], ...]]

@@ -67,6 +67,7 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         ],
         "shapes": [probes.shape_label(run) for run in feeds],
         "runtime": " ".join(f"{name} {version}" for name, version in versions.items()),
+        "placement": asdict(opened.placement()),
     }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from gpux.artifact import Certificate, Component, OutputParity
 from gpux.errors import ProofFailed, WorkerFailed
 from gpux.events import Progress
 from gpux.export import proof
 from gpux.head import Head
+from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 from gpux.worker import parent
 
@@ -21,10 +23,11 @@ _SLOWEST = 10 << 20  # bytes of weights a second, for opening and all probes
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A graph that passed: its certificate, and what it takes and gives."""
+    """A graph that passed: its certificate, what it takes and gives, and where its nodes went."""
 
     certificate: Certificate
     component: Component
+    placement: Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def prove(
     certificate = Certificate(quality, against, ground.provider, runtime, shapes, outputs)
     proof.accept(certificate, variant=variant, full_precision=variant in _FULL and not ground.lenient)
     component = Component("model", _specs(result["inputs"]), _specs(result["outputs"]))
-    return Proven(certificate, component)
+    return Proven(certificate, component, _placement(result["placement"]))
 
 
 def _quality(outputs: tuple[OutputParity, ...], against: str, variant: str) -> str:
@@ -132,6 +135,10 @@ def _bounds(graph: Path) -> parent.Limits:
     own = parent.limits()
     data = sum(file.stat().st_size for file in graph.parent.rglob("*") if file.is_file())
     return replace(own, timeout=min(own.timeout, _PATIENCE + data / _SLOWEST))
+
+
+def _placement(raw: Mapping[str, Any]) -> Placement:
+    return Placement(**{**raw, "left_behind": tuple(raw["left_behind"])})
 
 
 def _specs(raw: list[dict[str, object]]) -> tuple[TensorSpec, ...]:

@@ -167,6 +167,7 @@ PARITY = {"name": "y", "max_abs": 0.0, "max_rel": 0.0, "min_cosine": 1.0, "expla
 PROOF = {
     "key": ["slow", "fp16", [["precision", "bf16"]]], "reason": None, "hint": None, "tried": None,
     "certificate": {"quality": "near", "reference": "onnx fp32", "provider": "slow", "runtime": "x 1", "probes": ["1×5"], "outputs": [PARITY]},
+    "placement": {"provider": "slow", "device": "a", "precision": "bf16", "nodes": {"X": 3}, "share": 0.5, "left_behind": ["Add"]},
 }  # fmt: skip
 PROOFS = {
     "proofs": [
