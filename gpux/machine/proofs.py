@@ -11,14 +11,14 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpux import integrity
 from gpux.artifact import MACHINES, QUALITIES, Artifact, Certificate, OutputParity
-from gpux.errors import CorruptArtifact, GpuxError, ProofFailed, WorkerFailed
+from gpux.errors import CorruptArtifact, GpuxError, ProofFailed, StoreUnwritable, WorkerFailed
 from gpux.events import Event, Progress, silent
 from gpux.head import Head
 from gpux.machine.files import read, text, write
@@ -80,7 +80,7 @@ class Book(Mapping[ProofKey, Proof]):
         dimensions: Mapping[str, tuple[int, int, int]],
         progress: Progress = silent,
     ) -> Proof:
-        """Run the artifact's probes on a candidate, and remember what came of it; raises nothing.
+        """Run the artifact's probes on a candidate, and remember what came of it; one process at a time. Raises nothing.
 
         Args:
             candidate: What is to be proven.
@@ -90,10 +90,26 @@ class Book(Mapping[ProofKey, Proof]):
             dimensions: The sizes that the task will ask for.
             progress: Receives the steps.
         """
+        key = proof_key(provider, candidate)
+        with _alone(self._path, lambda: progress(Event("prove", "waiting for another process that proves"))):
+            self._found = {**self._found, **self._read()}
+            if key not in self._found:
+                progress(Event("prove", f"proving {candidate.variant} on {candidate.provider}"))
+                self._prove(key, candidate, probe, head=head, dimensions=dimensions, progress=progress)
+        return self._found[key]
+
+    def _prove(
+        self,
+        key: ProofKey,
+        candidate: Candidate | Plan,
+        probe: Probe,
+        *,
+        head: Head,
+        dimensions: Mapping[str, tuple[int, int, int]],
+        progress: Progress,
+    ) -> None:
         from gpux.registry.proving import Ground  # the prover's imports would cost every load
 
-        key = proof_key(provider, candidate)
-        progress(Event("prove", f"proving {candidate.variant} on {candidate.provider}"))
         ground = Ground(
             provider=candidate.provider,
             threads=candidate.threads,
@@ -111,7 +127,6 @@ class Book(Mapping[ProofKey, Proof]):
                 self._tried[key] = time.time()
         self._found[key] = found
         self._write()
-        return found
 
     def _run(self, variant: str, ground: Ground, head: Head, progress: Progress) -> Proof:
         from gpux.export import proof
@@ -166,6 +181,17 @@ class Book(Mapping[ProofKey, Proof]):
                     found[key] = one
                     self._tried |= {} if tried is None else {key: tried}
         return found
+
+
+@contextlib.contextmanager
+def _alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """The lock of one model's proofs here; none where the store cannot be written, for then nothing is shared either."""
+    from gpux.registry import disk
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(StoreUnwritable):
+            stack.enter_context(disk.locked(path.with_suffix(".lock"), root=path.parent, waiting=waiting))
+        yield
 
 
 def _why(error: GpuxError) -> str:

@@ -308,7 +308,7 @@ def test_show_tells_what_is_proven_here_and_what_a_race_chose(home, plug):
 
 
 def test_several_threads_and_processes_at_once(home, plug):
-    plug()
+    did = plug()
     found, failed = [], []
 
     def work():
@@ -332,6 +332,7 @@ def test_several_threads_and_processes_at_once(home, plug):
     assert (found, failed) == (["plug"] * 4, [])
     assert all("runs on plug" in one.communicate(timeout=100)[1] for one in started)
     assert len(json.loads((machine(home) / "proofs.json").read_text())["proofs"]) == 1
+    assert did().count("proof plain") == 1
 
 
 def test_a_pickled_model_keeps_what_was_asked_for(home, plug):
