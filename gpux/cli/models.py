@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,9 +56,10 @@ def pull_command(
         if dry_run:
             _show_plan(printer, gpux.plan_pull(reference, progress=watch, **wishes))
             return
-        before = _stored(reference)
         artifact = gpux.pull(reference, force=force, progress=watch, **wishes)
-        race = None if no_tune or artifact.digest == before else _race(printer, artifact, watch)
+        # Of several processes that pull a model, one makes it, and that one races; nobody does for what was stored already.
+        made = any(stage in {"export", "prove"} for stage, _ in watch.seconds)
+        race = _race(printer, artifact, watch) if made and not no_tune else None
     if printer.json:
         seconds = {
             f"{stage}: {message}" if message else stage: round(spent, 3)
@@ -72,14 +72,6 @@ def pull_command(
     fastest = [f"fastest   {race.winner}: {race.entries[0].reason}"] if race else []
     printer.lines([*_proof_lines(artifact), *fastest, f"time      {_time_line(watch)}"])
     printer.say(f'next      gpux run {gpux.Store().handle(artifact)} "your text"')
-
-
-def _stored(reference: str) -> str | None:
-    """The digest of what is stored under a reference."""
-    with contextlib.suppress(gpux.errors.GpuxError):
-        entry = gpux.Store().find(reference)
-        return entry.digest if entry else None
-    return None
 
 
 def _race(printer: Printer, artifact: gpux.Artifact, watch: Watch) -> gpux.Race | None:

@@ -72,8 +72,7 @@ class Fitness:
 
     def nothing(self, artifact: Artifact, rejected: Sequence[Rejected]) -> GpuxError:
         """The error when no candidate is left."""
-        serious = [r for r in rejected if self._considered(self.providers[r.provider])] or list(rejected)
-        first = serious[0] if serious else None
+        first = min(rejected, key=self._distance, default=None)
         provider = self.providers[first.provider] if first else None
         opens = provider and first and not cannot_open(provider, artifact.variant(first.variant))
         if self.named and first and opens and first.provider == self.named:
@@ -90,6 +89,13 @@ class Fitness:
             reference=artifact.reference,
             rejected=[f"{r.provider} {r.variant}: {r.reason}" for r in rejected],
         )
+
+    def _distance(self, rejected: Rejected) -> int:
+        """How far a candidate was from being the choice: what works and is not good enough says more than what is missing."""
+        if not self._considered(self.providers[rejected.provider]):
+            return 2
+        probe = self.probes.get(rejected.provider)
+        return int(probe is None or probe.state is not State.WORKS)
 
     def _considered(self, provider: Provider) -> bool:
         """Whether a provider is among those that could be the choice at all."""
