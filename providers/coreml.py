@@ -9,7 +9,6 @@ from gpux import hardware
 from gpux.provider import Device, Opened, Options, Runtime, Setting, setting
 
 from . import _shape_profile
-from ._mlpackage import open_package
 from ._onnxruntime import OnnxRuntimeProvider
 from ._onnxruntime_options import GRAPH
 
@@ -40,6 +39,8 @@ class CoreMl(OnnxRuntimeProvider):
     def open(self, graph: Path, options: Options, /) -> Opened:
         """Open an ONNX graph with ONNX Runtime, or a Core ML package with coremltools."""
         if graph.suffix == ".mlpackage":
+            from ._mlpackage import open_package  # what one kind of graph needs must not cost every start
+
             return open_package(graph, options, _PACKAGE_UNITS[setting("units", options.extra, self)])
         return super().open(graph, options)
 

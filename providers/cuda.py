@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from gpux.provider import Opened, Options, Runtime, Setting, setting
 
-from ._cuda_graph import CudaGraphSession
 from ._nvidia import DEVICE, NvidiaProvider
 from ._onnxruntime_options import GRAPH, size
 
@@ -62,6 +61,8 @@ class Cuda(NvidiaProvider):
         """A session that records its runs, where that was asked for."""
         if not self._on("cuda_graph", options):
             return super().wrap(session, options)
+        from ._cuda_graph import CudaGraphSession  # whoever records nothing does not pay for it
+
         device, precision = self.device(options), self.precision(options)
         return CudaGraphSession(
             session, self.name, self.native(), device, precision, index=self.index(options)

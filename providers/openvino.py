@@ -9,12 +9,10 @@ from typing import Any
 
 from gpux import selftest
 from gpux.errors import GpuxError, InvalidSetting, ProviderUnavailable, RunFailed
-from gpux.onnx_reader import read_graph
 from gpux.provider import RUNTIME, Opened, Options, Probe, Runtime, Setting, State, setting
 
 from ._openvino_import import load
 from ._openvino_placement import described
-from ._openvino_session import OpenVinoSession
 from ._openvino_words import first_line
 
 # INFERENCE_PRECISION_HINT is never left to the runtime: on a CPU with bf16 its own choice is bf16, unasked and unsaid.
@@ -90,6 +88,10 @@ class OpenVino:
         device = setting("device", options.extra, self).upper()
         _must_have(core, device)
         fixed = setting("shapes", options.extra, self) == "fixed"
+        from gpux.onnx_reader import read_graph
+
+        from ._openvino_session import OpenVinoSession  # whoever opens nothing does not pay for it
+
         try:
             model = core.read_model(io.BytesIO(graph) if isinstance(graph, bytes) else str(graph))
             ends = None if isinstance(graph, bytes) else read_graph(graph)

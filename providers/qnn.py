@@ -11,7 +11,7 @@ from gpux import selftest
 from gpux.errors import ProviderUnavailable
 from gpux.provider import RUNTIME, Opened, Options, Runtime, Setting
 
-from . import _plugin_library, _qnn_context
+from . import _plugin_library
 from ._onnxruntime_options import GRAPH
 from ._plugin import PluginProvider
 from ._plugin_precision import measured
@@ -91,6 +91,8 @@ class Qnn(PluginProvider):
             return super().open_graph(graph, options)
         made_by = [_version(), self.backend(self.chosen(options)), *sorted(options.extra.items())]
         name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]
+        from . import _qnn_context
+
         context = _qnn_context.Context(options.cache, name)
         return context.opened(graph, options, super().open_graph)
 

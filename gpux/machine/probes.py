@@ -10,19 +10,20 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpux import settings
 from gpux.errors import GpuxError, WorkerFailed
 from gpux.machine.files import read, text, whole, write
 from gpux.machine.key import key
 from gpux.provider import Device, Probe, Provider, State
-from gpux.worker import parent
+
+if TYPE_CHECKING:
+    from gpux.worker import parent
 
 DOUBT = 600.0
 """Seconds after which a provider that did not work is tried again: what kept it may have been mended outside GPUX's sight."""
@@ -58,7 +59,8 @@ def probe(
         path = _path(machine or key(providers))
         remembered = {} if fresh else _read(path)
         found |= {name: remembered[name] for name in open_questions if name in remembered}
-        tried = _try({name: providers[name] for name in open_questions if found[name] is None})
+        untried = {name: providers[name] for name in open_questions if found[name] is None}
+        tried = _try(untried) if untried else {}
         if tried:
             found |= tried
             _remember(path, tried)
@@ -99,6 +101,8 @@ def _try(providers: Mapping[str, Provider]) -> dict[str, Probe]:
     groups: dict[tuple[str, ...], list[Provider]] = {}
     for name, provider in providers.items():
         groups.setdefault(provider.runtime.modules[:1] or ("", name), []).append(provider)
+    from concurrent.futures import ThreadPoolExecutor  # where everything is remembered, nobody pays for these
+
     live: list[parent.Worker] = []
     over = threading.Event()
     with ThreadPoolExecutor(_TOGETHER) as pool:
@@ -113,6 +117,8 @@ def _try(providers: Mapping[str, Provider]) -> dict[str, Probe]:
 
 
 def _try_group(group: list[Provider], live: list[parent.Worker], over: threading.Event) -> dict[str, Probe]:
+    from gpux.worker import parent
+
     found: dict[str, Probe] = {}
     worker: parent.Worker | None = None
     patience = settings.probe_timeout()

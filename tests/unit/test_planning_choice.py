@@ -152,7 +152,10 @@ def test_threads_that_are_taken(artifact):
 
 def test_an_error_names_what_nearly_ran_and_not_what_is_missing(tmp_path):
     artifact = put(Store(tmp_path), "org/coarse", variant("int8", "lossy"))
-    missing = [Probe("fast", State.MISSING, reason="its software is not installed", hint="pip install it"), *WORK[1:]]
+    missing = [
+        Probe("fast", State.MISSING, reason="its software is not installed", hint="pip install it"),
+        *WORK[1:],
+    ]
     with pytest.raises(NoCandidate, match=r"— its certificate is `lossy`, `near` was asked for") as caught:
         decide(artifact, missing)
     assert "--quality any" in caught.value.hint
