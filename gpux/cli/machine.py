@@ -37,14 +37,7 @@ def why_command(
         (r.provider, r.variant, r.settings, r.reason + (f" ({r.hint})" if r.hint else ""))
         for r in plan.rejected
     ]
-    if not any(row[2] for row in rows):
-        rows = [(provider, variant, why) for provider, variant, _, why in rows]  # type: ignore[misc]
-    columns = (
-        ("provider", "variant", "settings", "reason")
-        if len(rows[0]) == 4
-        else ("provider", "variant", "reason")
-    )
-    printer.table(columns, rows)
+    printer.table(("provider", "variant", "settings", "reason"), rows)
     if plan.note:
         printer.say(f"note: {plan.note}")
 
