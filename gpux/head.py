@@ -5,21 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+TEXT, IMAGE, VIDEO, AUDIO = MODALITIES = ("text", "image", "video", "audio")
+"""What a model can be given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a task needs of a model class.
 
     Attributes:
-        auto: The transformers auto class that builds it.
+        auto: The transformers auto class that builds it, or several, of which the first that knows the model does.
         suffixes: Endings of class names in ``config.architectures`` that carry trained weights for it.
         outputs: The model's outputs that the task reads.
         aliases: Other names that published graphs give them → the model's own.
-        classes: Whether the outputs are class scores, whose largest entry must agree in the proof.
+        scores: Those outputs that are class scores, whose largest entry must agree in the proof.
+        takes: What the model is given, of :data:`MODALITIES`.
+        classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
     """
 
-    auto: str
+    auto: str | tuple[str, ...]
     suffixes: tuple[str, ...]
     outputs: tuple[str, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
-    classes: bool = False
+    scores: tuple[str, ...] = ()
+    takes: tuple[str, ...] = (TEXT,)
+    classes: tuple[str, ...] = ()
+
+    @property
+    def autos(self) -> tuple[str, ...]:
+        """The auto classes in order."""
+        return (self.auto,) if isinstance(self.auto, str) else self.auto

@@ -19,12 +19,12 @@ from gpux.errors import UnsafeWeights, UnsupportedModel
 from gpux.export.torch_place import CPU, TorchPlace
 
 
-def load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool) -> Any:
+def load(source: Path, auto: str | Sequence[str], *, allow_pickle: bool, trust_remote_code: bool) -> Any:
     """The model of an auto class in fp32, ready for inference.
 
     Args:
         source: The model's directory, weights included.
-        auto: The transformers auto class.
+        auto: The transformers auto class, or several, of which the first that knows the model is taken.
         allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
         trust_remote_code: Whether the checkpoint's own code may run.
 
@@ -34,7 +34,8 @@ def load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool
     """
     try:
         with _pickles(allowed=allow_pickle):
-            model, report = getattr(transformers, auto).from_pretrained(
+            chosen = _auto_class(source, auto, trust_remote_code=trust_remote_code)
+            model, report = chosen.from_pretrained(
                 source,
                 dtype=torch.float32,
                 trust_remote_code=trust_remote_code,
@@ -68,6 +69,15 @@ def load(source: Path, auto: str, *, allow_pickle: bool, trust_remote_code: bool
         )
     model.config.use_cache = False
     return model.eval()
+
+
+def _auto_class(source: Path, auto: str | Sequence[str], *, trust_remote_code: bool) -> Any:
+    names = [auto] if isinstance(auto, str) else list(auto)
+    classes = [getattr(transformers, name) for name in names]
+    if len(classes) == 1:
+        return classes[0]
+    config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
+    return next((one for one in classes if type(config) in one._model_mapping), classes[0])  # noqa: SLF001
 
 
 def compute(

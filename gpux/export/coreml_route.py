@@ -11,6 +11,7 @@ import json
 import sys
 import uuid
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,9 @@ def run(
     source: Path,
     output: Path,
     *,
-    auto: str,
+    auto: str | Sequence[str],
     outputs: tuple[str, ...],
-    classes: bool,
+    scores: tuple[str, ...],
     allow_pickle: bool,
     trust_remote_code: bool,
     progress: Progress,
@@ -55,7 +56,7 @@ def run(
         output: An empty directory for ``model.mlpackage``, beside the probes and the references.
         auto: The transformers auto class.
         outputs: Names of the model's outputs to keep, those that exist.
-        classes: Whether the outputs are class scores.
+        scores: Those of the outputs that are class scores.
         allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
         trust_remote_code: Whether the checkpoint's own code may run.
         progress: Receives a line per step.
@@ -81,7 +82,7 @@ def run(
     encoder.clock.step("tracing the model")
     traced = _trace(encoder)
     encoder.clock.step("checking the trace")
-    _check_trace(traced, encoder, classes=classes)
+    _check_trace(traced, encoder, scores=scores)
     encoder.clock.step("converting to Core ML")
     package = output / PACKAGE
     _convert(traced, encoder, package)
@@ -90,7 +91,7 @@ def run(
     parity = None
     if sys.platform == "darwin":
         encoder.clock.step("predicting")
-        parity = _predict(package, encoder, classes=classes)
+        parity = _predict(package, encoder, scores=scores)
     labels = [probes.shape_label(feeds) for feeds in encoder.feeds]
     return {**encoder.answer(_PACKAGES), "macos": macos, "shapes": labels, "parity": parity}
 
@@ -141,7 +142,7 @@ def _trace(encoder: Encoder) -> Any:
         raise _unconvertible(encoder, "traced", error) from error
 
 
-def _check_trace(traced: Any, encoder: Encoder, *, classes: bool) -> None:
+def _check_trace(traced: Any, encoder: Encoder, *, scores: tuple[str, ...]) -> None:
     """A trace keeps one path through the model's code; at other shapes it must still compute the model."""
     answers = []
     try:
@@ -152,7 +153,7 @@ def _check_trace(traced: Any, encoder: Encoder, *, classes: bool) -> None:
     except RuntimeError as error:
         raise _unconvertible(encoder, "traced for other shapes", error) from error
     figures = [
-        proof.compare(name, encoder.feeds, encoder.references, answers, classes=classes)
+        proof.compare(name, encoder.feeds, encoder.references, answers, classes=name in scores)
         for name in encoder.outputs
     ]
     if proof.classify(figures) != "exact":
@@ -212,7 +213,7 @@ def settle(package: Path) -> None:
     (package / "Manifest.json").write_text(text, encoding="utf-8")
 
 
-def _predict(package: Path, encoder: Encoder, *, classes: bool) -> list[dict[str, Any]]:
+def _predict(package: Path, encoder: Encoder, *, scores: tuple[str, ...]) -> list[dict[str, Any]]:
     """The figures of the package's own answers to the probes."""
     try:
         model = coremltools.models.MLModel(str(package))
@@ -228,7 +229,7 @@ def _predict(package: Path, encoder: Encoder, *, classes: bool) -> list[dict[str
             hint="pull it without --variant mlpackage",
         ) from error
     return [
-        asdict(proof.compare(name, encoder.feeds, encoder.references, answers, classes=classes))
+        asdict(proof.compare(name, encoder.feeds, encoder.references, answers, classes=name in scores))
         for name in encoder.outputs
     ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -54,7 +55,7 @@ def examine(
     source: Path,
     output: Path,
     *,
-    auto: str,
+    auto: str | Sequence[str],
     outputs: tuple[str, ...],
     allow_pickle: bool,
     trust_remote_code: bool,

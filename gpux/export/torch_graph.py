@@ -91,7 +91,7 @@ class TorchGraph:
 def open_torch(
     source: Path,
     *,
-    auto: str,
+    auto: str | Sequence[str],
     outputs: Sequence[str],
     inputs: Sequence[TensorSpec],
     threads: int,

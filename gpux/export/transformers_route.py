@@ -5,6 +5,7 @@ The graph comes from ``transformers.exporters`` (transformers â‰¥ 5.23, torch â‰
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def run(
     source: Path,
     output: Path,
     *,
-    auto: str,
+    auto: str | Sequence[str],
     outputs: tuple[str, ...],
     references_only: bool,
     allow_pickle: bool,

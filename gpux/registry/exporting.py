@@ -56,7 +56,7 @@ def run(
         "route": toolchain.name,
         "source": str(snapshot.directory),
         "output": str(folder),
-        "auto": order.head.auto,
+        "auto": list(order.head.autos),
         "outputs": list(order.head.outputs),
         "allow_pickle": order.allow_pickle,
         "trust_remote_code": order.trust_remote_code,

@@ -44,7 +44,7 @@ def add_package(order: Order, workspace: Path, component: Component, progress: P
         scratch,
         toolchain=toolchains.COREML,
         python=python,
-        settings={"classes": order.head.classes},
+        settings={"scores": list(order.head.scores)},
         progress=progress,
     )
     _fit(made["outputs"], component, order)

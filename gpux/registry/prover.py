@@ -63,7 +63,8 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "inputs": [asdict(spec) for spec in opened.inputs],
         "outputs": [asdict(spec) for spec in opened.outputs],
         "parity": [
-            asdict(proof.compare(name, texts, expected, actual, classes=job["classes"])) for name in names
+            asdict(proof.compare(name, texts, expected, actual, classes=name in job["scores"]))
+            for name in names
         ],
         "shapes": [probes.shape_label(run) for run in feeds],
         "runtime": " ".join(f"{name} {version}" for name, version in versions.items()),

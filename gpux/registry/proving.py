@@ -92,9 +92,9 @@ def prove(
         "reference": str(reference) if reference else None,
         "save": str(save) if save else None,
         "aliases": dict(head.aliases),
-        "classes": head.classes,
+        "scores": list(head.scores),
         # An embedding can be made of other outputs than the model's own; class scores cannot.
-        "needs": list(head.outputs) if head.classes else [],
+        "needs": list(head.scores),
     }
     try:
         result = parent.run("gpux.registry.prover", job, progress=progress, bounds=_bounds(graph))

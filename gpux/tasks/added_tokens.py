@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpux.artifact import Artifact
-from gpux.tasks.fields import Fields
+from gpux.fields import Fields
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken

@@ -10,10 +10,10 @@ import numpy as np
 
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
+from gpux.fields import Fields
 from gpux.head import Head
 from gpux.session import Session
 from gpux.tasks import layers, limits, pooling, sentence_modules, texts
-from gpux.tasks.fields import Fields
 from gpux.tasks.pipeline import Clock
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.text_pipeline import TextPipeline

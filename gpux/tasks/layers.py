@@ -14,8 +14,8 @@ import numpy as np
 
 from gpux.artifact import Artifact, corrupt
 from gpux.errors import UnsupportedModel
+from gpux.fields import Fields
 from gpux.tasks import safetensors
-from gpux.tasks.fields import Fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpux.artifact import Artifact
-from gpux.tasks.fields import MOST, Fields, modules
+from gpux.fields import MOST, Fields, modules
 
 # Their positions start behind the padding index, so the last `pad_token_id + 1` slots of the table are no room for tokens:
 # https://github.com/huggingface/transformers/blob/v5.23.0/src/transformers/models/roberta/modeling_roberta.py

@@ -57,6 +57,8 @@ class Pipeline(ABC):
         noun: What its items are, as people count them ("120 sentences per second").
         parameters: Names of the keyword arguments that :meth:`answer` takes.
         window: Items that :meth:`stream` holds at once.
+        files: Endings of the files that are items (``.jpg``); where there are some, an input of the command line is a path, and
+            the task takes a path or URL as a string for an item. None where items are written out.
         batch: Items that are computed together where many are answered and no plan says otherwise.
 
     Raises:
@@ -68,6 +70,7 @@ class Pipeline(ABC):
     parameters: ClassVar[tuple[str, ...]] = ()
     window: ClassVar[int] = 2048
     batch: ClassVar[int] = 16
+    files: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         integrity.check(artifact, _small_files(artifact))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpux.artifact import Artifact
+from gpux.fields import Fields, modules
 from gpux.tasks import layers, pooling
-from gpux.tasks.fields import Fields, modules
 
 
 @dataclass(frozen=True, slots=True)

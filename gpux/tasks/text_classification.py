@@ -13,10 +13,10 @@ import numpy as np
 
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
+from gpux.fields import Fields
 from gpux.head import Head
 from gpux.session import Session
 from gpux.tasks import layers, limits, texts
-from gpux.tasks.fields import Fields
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.text_pipeline import TextPipeline
@@ -38,7 +38,7 @@ class TaskPipeline(TextPipeline):
         auto="AutoModelForSequenceClassification",
         suffixes=("ForSequenceClassification",),
         outputs=("logits",),
-        classes=True,
+        scores=("logits",),
     )
     parameters: ClassVar[tuple[str, ...]] = ("function_to_apply", "top_k", "truncation")
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpux.artifact import Artifact, corrupt
 from gpux.errors import GpuxError, UnsupportedModel
+from gpux.fields import MOST, Fields
 from gpux.tasks import added_tokens
-from gpux.tasks.fields import MOST, Fields
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

@@ -19,6 +19,7 @@ LEAVES = {
     "settings",
     "tensors",
 }
+BELOW_FIELDS = LEAVES | {"artifact", "fields"}
 BELOW_SOURCES = LEAVES | {"reference", "artifact", "integrity"}
 BELOW_TASKS = LEAVES | {"artifact", "integrity", "provider", "planning", "session"}
 
@@ -27,6 +28,10 @@ LAW = {
     **dict.fromkeys(LEAVES, LEAVES),
     "reference": LEAVES,
     "artifact": LEAVES | {"reference"},
+    "fields": LEAVES | {"artifact"},
+    # What a person has → what a graph takes, by the model's own files; they know neither graphs nor tasks.
+    "images": BELOW_FIELDS,
+    "audio": BELOW_FIELDS,
     "integrity": LEAVES | {"artifact"},
     "worker": LEAVES,
     "sources": BELOW_SOURCES,
@@ -41,7 +46,7 @@ LAW = {
     # What was found out by trying: it asks providers, proves with the registry's prover, and chooses.
     "machine": BELOW_SOURCES | {"worker", "export", "discovery", "provider", "planning", "registry"},
     "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
-    "tasks": LEAVES | {"artifact", "integrity", "session"},
+    "tasks": BELOW_FIELDS | {"integrity", "session", "images", "audio"},
     "model": BELOW_TASKS | {"tasks", "the door"},
     "loading": BELOW_TASKS | {"discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
