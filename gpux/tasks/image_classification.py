@@ -65,13 +65,9 @@ class TaskPipeline(ImagePipeline):
 
     def table(self, items: Sequence[Any], answers: Sequence[Any]) -> Table:
         """Picture, label and score; one row per label."""
-        rows = []
-        for position, (item, answer) in enumerate(zip(items, answers, strict=True)):
-            shown = self.shown(item, position)
-            for scored in answer:
-                rows.append((shown, scored["label"], f"{scored['score']:.4f}"))
-                shown = ""
-        return Table((self.key, "label", "score"), tuple(rows))
+        return class_labels.table(
+            self.key, [self.shown(item, position) for position, item in enumerate(items)], answers
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Labels, the kind of problem, and the processor."""

@@ -14,11 +14,12 @@ from gpux.fields import Fields
 from gpux.session import Session
 from gpux.tasks import layers, texts
 from gpux.tasks.pipeline import Clock, Pipeline
-from gpux.tasks.pixel_graph import Batch, PixelGraph
+from gpux.tasks.pixel_graph import Batch, PixelGraph, Prepare
 from gpux.tensors import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
     from gpux.images.processor import ImageProcessor, Prepared
 
@@ -45,7 +46,6 @@ class ImagePipeline(Pipeline):
         self.graph = PixelGraph(
             artifact,
             session,
-            prepare=self.prepare,
             collate=self.collate,
             batch=self.batch,
             rank=self.rank,
@@ -97,9 +97,24 @@ class ImagePipeline(Pipeline):
 
         return self.processor.prepare(open_image(self.value(item, position), position=position))
 
+    def preparing(self, parameters: Mapping[str, Any]) -> Prepare:
+        """What prepares an item at a position, for the parameters of a call."""
+        del parameters
+        return self.prepare
+
     def collate(self, prepared: list[Prepared]) -> dict[str, np.ndarray]:
         """Prepared pictures of one shape as the tensors of a batch."""
         return self.processor.batch(prepared)
+
+    def opened(self, item: Any) -> Image.Image:
+        """The picture of one item, to draw on.
+
+        Raises:
+            InvalidInput: The item is no picture that can be read.
+        """
+        from gpux.images.loading import open_image
+
+        return open_image(self.value(item, 0), position=0)
 
     def value(self, item: Any, position: int) -> Any:
         """The picture in ``{"image": …}``, or the item itself.
@@ -125,7 +140,7 @@ class ImagePipeline(Pipeline):
         Raises:
             InvalidInput: An item or a parameter that the task cannot take.
         """
-        return list(self._answers(items, clock, self.finish(**parameters), self.window))
+        return list(self._answers(items, clock, parameters, self.window))
 
     def parse(self, text: str) -> Any:
         """A path or URL as it stands; a mapping where the line is a JSON object with the picture in it."""
@@ -148,12 +163,12 @@ class ImagePipeline(Pipeline):
     def work(self, items: Sequence[Any], **parameters: Any) -> Mapping[str, float]:
         """``pixels``: what the model sees of the pictures, after resizing and cropping."""
         self.check(parameters)
-        return {"pixels": self.graph.count(items)}
+        return {"pixels": self.graph.count(items, self.preparing(parameters))}
 
     def feeds(self, items: Sequence[Any], **parameters: Any) -> list[dict[str, np.ndarray]]:
         """Pixels, and masks where the graph takes some, of each batch as the task makes them."""
         self.check(parameters)
-        return list(self.graph.feeds(items, window=self.window))
+        return list(self.graph.feeds(items, self.preparing(parameters), window=self.window))
 
     def describe(self) -> Mapping[str, Any]:
         """The processor, and the size of what the model sees."""
@@ -180,12 +195,20 @@ class ImagePipeline(Pipeline):
         return f"{self.key} {position}" if encoded else texts.brief(text)
 
     def _stream(self, items: Iterator[Any], window: int, parameters: Mapping[str, Any]) -> Iterator[Any]:
-        return self._answers(items, Clock(), self.finish(**parameters), window)
+        return self._answers(items, Clock(), parameters, window)
 
-    def _answers(self, items: Iterable[Any], clock: Clock, finish: Finish, window: int) -> Iterator[Any]:
+    def _answers(
+        self, items: Iterable[Any], clock: Clock, parameters: Mapping[str, Any], window: int
+    ) -> Iterator[Any]:
+        return self.ordered(items, clock, self.preparing(parameters), self.finish(**parameters), window)
+
+    def ordered(
+        self, items: Iterable[Any], clock: Clock, prepare: Prepare, finish: Finish, window: int
+    ) -> Iterator[Any]:
+        """Answers in the order of the items, while the batches come in the order in which they fill."""
         ready: dict[int, Any] = {}
         following = 0
-        for batch in self.graph.run(items, clock, self.outputs, window=window):
+        for batch in self.graph.run(items, clock, self.outputs, prepare, window=window):
             ready.update(zip(batch.rows, finish(batch), strict=True))
             while following in ready:
                 yield ready.pop(following)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -53,7 +53,6 @@ class PixelGraph:
     Args:
         artifact: The model.
         session: Its open graph.
-        prepare: An item and its position → one prepared picture; called from several threads.
         collate: Prepared pictures of one shape → ``pixel_values`` and, where the processor makes one, ``pixel_mask``.
         batch: Pictures of a batch where the plan says nothing.
         rank: Axes of ``pixel_values``.
@@ -67,14 +66,13 @@ class PixelGraph:
         artifact: Artifact,
         session: Session,
         *,
-        prepare: Prepare,
         collate: Collate,
         batch: int,
         rank: int = 4,
     ) -> None:
         self._artifact = artifact
         self._session = session
-        self._prepare, self._collate = prepare, collate
+        self._collate = collate
         self._pixels = self._find(session.inputs, rank)
         self._mask = next((spec for spec in session.inputs if spec.name == MASK), None)
         fixed = self._pixels.shape[0]
@@ -84,7 +82,7 @@ class PixelGraph:
         self._last = rank == 4 and self._pixels.shape[-1] == 3 and self._pixels.shape[1] != 3
 
     def run(
-        self, items: Iterable[Any], clock: Clock, outputs: Sequence[str], *, window: int
+        self, items: Iterable[Any], clock: Clock, outputs: Sequence[str], prepare: Prepare, *, window: int
     ) -> Iterator[Batch]:
         """Run every picture and yield batches; their ``rows`` say whose they are.
 
@@ -95,13 +93,14 @@ class PixelGraph:
             items: Any number of items, taken as they are needed.
             clock: Where the time goes.
             outputs: Outputs of the graph.
+            prepare: An item and its position → one prepared picture; called from several threads.
             window: Most items between the first that waits for its batch and the last that was taken.
 
         Raises:
             InvalidInput: An item is no picture.
             RunFailed: The runtime failed.
         """
-        for rows, prepared in self._batches(items, window):
+        for rows, prepared in self._batches(items, prepare, window):
             feeds = self._feeds(prepared)
             clock.lap("preprocess")
             found = self._session.run(feeds, outputs)
@@ -111,19 +110,23 @@ class PixelGraph:
             yield Batch(rows, prepared, found)
             clock.lap("postprocess")
 
-    def feeds(self, items: Iterable[Any], *, window: int) -> Iterator[dict[str, np.ndarray]]:
+    def feeds(
+        self, items: Iterable[Any], prepare: Prepare, *, window: int
+    ) -> Iterator[dict[str, np.ndarray]]:
         """What :meth:`run` would give the graph, batch after batch."""
-        for _, prepared in self._batches(items, window):
+        for _, prepared in self._batches(items, prepare, window):
             yield self._feeds(prepared)
 
-    def count(self, items: Iterable[Any]) -> int:
+    def count(self, items: Iterable[Any], prepare: Prepare) -> int:
         """Pixels of all pictures as the graph sees them."""
-        with closing(self._prepared(items)) as pictures:
+        with closing(self._prepared(items, prepare)) as pictures:
             return sum(int(np.prod(picture.array.shape)) // 3 for picture in pictures)
 
-    def _batches(self, items: Iterable[Any], window: int) -> Iterator[tuple[list[int], list[Prepared]]]:
+    def _batches(
+        self, items: Iterable[Any], prepare: Prepare, window: int
+    ) -> Iterator[tuple[list[int], list[Prepared]]]:
         waiting: dict[tuple[int, ...], tuple[list[int], list[Prepared]]] = {}
-        with closing(self._prepared(items)) as pictures:
+        with closing(self._prepared(items, prepare)) as pictures:
             for position, picture in enumerate(pictures):
                 shape = picture.array.shape
                 rows, members = waiting.setdefault(shape, ([], []))
@@ -139,17 +142,17 @@ class PixelGraph:
                     yield waiting.pop(oldest)
         yield from waiting.values()
 
-    def _prepared(self, items: Iterable[Any]) -> Any:
+    def _prepared(self, items: Iterable[Any], prepare: Prepare) -> Generator[Prepared, None, None]:
+        def call(numbered: tuple[int, Any]) -> Prepared:
+            position, item = numbered
+            return prepare(item, position)
+
         numbered = enumerate(items)
         first = list(islice(numbered, 2))
         if len(first) < 2:  # one picture alone pays for no threads
-            return (self._call(each) for each in first)
+            return (call(each) for each in first)
         threads = min(THREADS, hardware.cores_allowed())
-        return ahead(self._call, chain(first, numbered), threads=threads, depth=2 * self._size + threads)
-
-    def _call(self, numbered: tuple[int, Any]) -> Prepared:
-        position, item = numbered
-        return self._prepare(item, position)
+        return ahead(call, chain(first, numbered), threads=threads, depth=2 * self._size + threads)
 
     def _feeds(self, prepared: list[Prepared]) -> dict[str, np.ndarray]:
         short = self._fill - len(prepared) if self._fill else 0
