@@ -81,7 +81,7 @@ def _along(maps: Floats, taps: Taps, *, axis: int) -> Floats:
 def _linear(old: int, new: int) -> Taps:
     at = _centres(old, new).clip(0)
     first = at.astype(np.intp)
-    share = (at - first).astype(np.float32)
+    share = at - first.astype(np.float32)
     return (first, 1 - share), (np.minimum(first + 1, old - 1), share)
 
 
@@ -89,17 +89,19 @@ def _linear(old: int, new: int) -> Taps:
 def _cubic(old: int, new: int) -> Taps:
     at = _centres(old, new)
     first = np.floor(at).astype(np.intp)
-    share = at - first
+    share = at - first.astype(np.float32)
     distances = (1 + share, share, 1 - share, 2 - share)
     weights = (_far(distances[0]), _close(distances[1]), _close(distances[2]), _far(distances[3]))
     return tuple(
-        (np.clip(first + step, 0, old - 1), weight.astype(np.float32))
+        (np.clip(first + step, 0, old - 1), weight)
         for step, weight in zip((-1, 0, 1, 2), weights, strict=True)
     )
 
 
-def _centres(old: int, new: int) -> NDArray[np.float64]:
-    return (np.arange(new, dtype=np.float64) + 0.5) * (old / new) - 0.5
+def _centres(old: int, new: int) -> Floats:
+    # In float32, as torch does it: it is what the last digits come from.
+    half = np.float32(0.5)
+    return (np.arange(new, dtype=np.float32) + half) * (np.float32(old) / np.float32(new)) - half
 
 
 def _below(old: int, new: int) -> NDArray[np.intp]:
@@ -108,13 +110,13 @@ def _below(old: int, new: int) -> NDArray[np.intp]:
     return np.minimum((np.arange(new, dtype=np.float32) * scale).astype(np.intp), old - 1)
 
 
-def _close(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _close(x: Floats) -> Floats:
     """The kernel up to a distance of one."""
-    curve: NDArray[np.float64] = ((_SHARPNESS + 2) * x - (_SHARPNESS + 3)) * x * x + 1
+    curve: Floats = ((_SHARPNESS + 2) * x - (_SHARPNESS + 3)) * x * x + 1
     return curve
 
 
-def _far(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _far(x: Floats) -> Floats:
     """The kernel from a distance of one to two."""
-    curve: NDArray[np.float64] = ((_SHARPNESS * x - 5 * _SHARPNESS) * x + 8 * _SHARPNESS) * x - 4 * _SHARPNESS
+    curve: Floats = ((_SHARPNESS * x - 5 * _SHARPNESS) * x + 8 * _SHARPNESS) * x - 4 * _SHARPNESS
     return curve
