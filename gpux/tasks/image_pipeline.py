@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
+from gpux.images import decoding
+from gpux.images.loading import ENDINGS, open_image
+from gpux.images.processor import ImageProcessor, Prepared
 from gpux.session import Session
 from gpux.tasks import layers, texts
 from gpux.tasks.pipeline import Clock, Pipeline
@@ -20,8 +23,6 @@ from gpux.tensors import TensorSpec
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
-
-    from gpux.images.processor import ImageProcessor, Prepared
 
 Finish = Callable[[Batch], list[Any]]
 """What the graph said about a batch → one answer per row."""
@@ -36,17 +37,19 @@ class ImagePipeline(Pipeline):
     noun: ClassVar[str] = "images"
     window: ClassVar[int] = 64
     batch: ClassVar[int] = _BATCH
-    files: ClassVar[tuple[str, ...]] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+    files: ClassVar[tuple[str, ...]] = ENDINGS
     key: ClassVar[str] = "image"
     rank: ClassVar[int] = 4
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
         self.config = Fields(artifact, "config.json")
+        self.processor = ImageProcessor.read(artifact)
         self.graph = PixelGraph(
             artifact,
             session,
             collate=self.collate,
+            alike=self.processor.fixed is not None,
             batch=self.batch,
             rank=self.rank,
         )
@@ -55,24 +58,15 @@ class ImagePipeline(Pipeline):
     def prefetch(cls, artifact: Artifact) -> None:
         """Import what reads pictures."""
         del artifact
-        from gpux.images import loading, processor  # noqa: F401 - the import is the work
+        decoding.pillow()
 
     @classmethod
     def dimensions(cls, artifact: Artifact) -> Mapping[str, tuple[int, int, int]]:
         """A batch of pictures and their sides, as the exporter names them."""
-        from gpux.images.processor import ImageProcessor
-
         fixed = ImageProcessor.read(artifact).fixed
         sides = zip(("height", "width"), fixed or (None, None), strict=True)
         ranges = {name: (side, side, side) if side else (32, _USUAL, _LARGEST) for name, side in sides}
         return {"batch": (1, cls.batch, 4 * cls.batch), **ranges}
-
-    @cached_property
-    def processor(self) -> ImageProcessor:
-        """The model's own processor."""
-        from gpux.images.processor import ImageProcessor
-
-        return ImageProcessor.read(self.artifact)
 
     @property
     @abstractmethod
@@ -93,9 +87,8 @@ class ImagePipeline(Pipeline):
         Raises:
             InvalidInput: The item is no picture that can be read.
         """
-        from gpux.images.loading import open_image
-
-        return self.processor.prepare(open_image(self.value(item, position), position=position))
+        image = open_image(self.value(item, position), position=position)
+        return self.processor.prepare(image, position=position)
 
     def preparing(self, parameters: Mapping[str, Any]) -> Prepare:
         """What prepares an item at a position, for the parameters of a call."""
@@ -112,8 +105,6 @@ class ImagePipeline(Pipeline):
         Raises:
             InvalidInput: The item is no picture that can be read.
         """
-        from gpux.images.loading import open_image
-
         return open_image(self.value(item, 0), position=0)
 
     def value(self, item: Any, position: int) -> Any:
@@ -208,11 +199,12 @@ class ImagePipeline(Pipeline):
         """Answers in the order of the items, while the batches come in the order in which they fill."""
         ready: dict[int, Any] = {}
         following = 0
-        for batch in self.graph.run(items, clock, self.outputs, prepare, window=window):
-            ready.update(zip(batch.rows, finish(batch), strict=True))
-            while following in ready:
-                yield ready.pop(following)
-                following += 1
+        with closing(self.graph.run(items, clock, self.outputs, prepare, window=window)) as batches:
+            for batch in batches:
+                ready.update(zip(batch.rows, finish(batch), strict=True))
+                while following in ready:
+                    yield ready.pop(following)
+                    following += 1
 
 
 def share(name: str, value: Any) -> float:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gpux import hardware
 from gpux.artifact import Artifact
 from gpux.errors import UnsupportedModel
+from gpux.images.processor import Prepared
 from gpux.session import Session
 from gpux.tasks.ahead import ahead
 from gpux.tasks.pipeline import Clock
 from gpux.tensors import TensorSpec
-
-if TYPE_CHECKING:
-    from gpux.images.processor import Prepared
 
 THREADS = 4
 """Most threads that prepare pictures; more only wait for memory."""
 
 PIXELS, MASK = "pixel_values", "pixel_mask"
 
-Prepare = Callable[[Any, int], "Prepared"]
-Collate = Callable[[list["Prepared"]], dict[str, np.ndarray]]
+Prepare = Callable[[Any, int], Prepared]
+Collate = Callable[[list[Prepared]], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,7 @@ class PixelGraph:
         artifact: The model.
         session: Its open graph.
         collate: Prepared pictures of one shape → ``pixel_values`` and, where the processor makes one, ``pixel_mask``.
+        alike: Whether all pictures have one shape, or are given it by ``collate``.
         batch: Pictures of a batch where the plan says nothing.
         rank: Axes of ``pixel_values``.
 
@@ -67,12 +66,13 @@ class PixelGraph:
         session: Session,
         *,
         collate: Collate,
+        alike: bool,
         batch: int,
         rank: int = 4,
     ) -> None:
         self._artifact = artifact
         self._session = session
-        self._collate = collate
+        self._collate, self._alike = collate, alike
         self._pixels = self._find(session.inputs, rank)
         self._mask = next((spec for spec in session.inputs if spec.name == MASK), None)
         fixed = self._pixels.shape[0]
@@ -83,7 +83,7 @@ class PixelGraph:
 
     def run(
         self, items: Iterable[Any], clock: Clock, outputs: Sequence[str], prepare: Prepare, *, window: int
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Run every picture and yield batches; their ``rows`` say whose they are.
 
         The time that is spent waiting for pictures is booked to ``preprocess``, the graph's to ``infer``, the caller's to
@@ -100,22 +100,24 @@ class PixelGraph:
             InvalidInput: An item is no picture.
             RunFailed: The runtime failed.
         """
-        for rows, prepared in self._batches(items, prepare, window):
-            feeds = self._feeds(prepared)
-            clock.lap("preprocess")
-            found = self._session.run(feeds, outputs)
-            clock.lap("infer")
-            if self._fill:
-                found = {name: array[: len(rows)] for name, array in found.items()}
-            yield Batch(rows, prepared, found)
-            clock.lap("postprocess")
+        with closing(self._batches(items, prepare, window)) as batches:
+            for rows, prepared in batches:
+                feeds = self._feeds(prepared)
+                clock.lap("preprocess")
+                found = self._session.run(feeds, outputs)
+                clock.lap("infer")
+                if self._fill:
+                    found = {name: array[: len(rows)] for name, array in found.items()}
+                yield Batch(rows, prepared, found)
+                clock.lap("postprocess")
 
     def feeds(
         self, items: Iterable[Any], prepare: Prepare, *, window: int
-    ) -> Iterator[dict[str, np.ndarray]]:
+    ) -> Generator[dict[str, np.ndarray], None, None]:
         """What :meth:`run` would give the graph, batch after batch."""
-        for _, prepared in self._batches(items, prepare, window):
-            yield self._feeds(prepared)
+        with closing(self._batches(items, prepare, window)) as batches:
+            for _, prepared in batches:
+                yield self._feeds(prepared)
 
     def count(self, items: Iterable[Any], prepare: Prepare) -> int:
         """Pixels of all pictures as the graph sees them."""
@@ -124,11 +126,11 @@ class PixelGraph:
 
     def _batches(
         self, items: Iterable[Any], prepare: Prepare, window: int
-    ) -> Iterator[tuple[list[int], list[Prepared]]]:
+    ) -> Generator[tuple[list[int], list[Prepared]], None, None]:
         waiting: dict[tuple[int, ...], tuple[list[int], list[Prepared]]] = {}
         with closing(self._prepared(items, prepare)) as pictures:
             for position, picture in enumerate(pictures):
-                shape = picture.array.shape
+                shape = () if self._alike else picture.array.shape
                 rows, members = waiting.setdefault(shape, ([], []))
                 rows.append(position)
                 members.append(picture)
