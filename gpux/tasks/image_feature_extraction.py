@@ -106,7 +106,7 @@ class TaskPipeline(ImagePipeline):
         vectors = np.stack(rows) if rows else np.zeros((0, self._dimension()), np.float32)
         if truncate_dim is not None:
             size = vectors.shape[1]
-            if not isinstance(truncate_dim, int) or not 1 <= truncate_dim <= max(size, 1):
+            if type(truncate_dim) is not int or not 1 <= truncate_dim <= max(size, 1):
                 raise InvalidInput(
                     f"`truncate_dim` is {truncate_dim!r}",
                     hint=f"give a whole number from 1 to {size}",
