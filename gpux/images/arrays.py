@@ -55,7 +55,7 @@ def _layout(array: np.ndarray, *, name: str, position: int | None) -> np.ndarray
 def _bytes(array: np.ndarray, *, name: str, position: int | None) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in either order of bytes
         return (array >> 8).astype(np.uint8)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)

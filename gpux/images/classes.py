@@ -246,7 +246,7 @@ CLASSES: Mapping[str, ProcessorClass] = {
 
 _OF_MODELS: Mapping[str, tuple[str, ...]] = {
     "Beit": ("beit", "data2vec-vision"),
-    "Bit": ("bit", "dinov2", "dinov2_with_registers", "focalnet", "hiera", "pixio"),
+    "Bit": ("bit", "dinov2", "focalnet", "hiera", "pixio"),
     "Blip": ("blip", "blip-2", "instructblip"),
     "BridgeTower": ("bridgetower",),
     "CLIP": (
@@ -254,7 +254,6 @@ _OF_MODELS: Mapping[str, tuple[str, ...]] = {
         "aimv2_vision_model",
         "altclip",
         "clip",
-        "clip_vision_model",
         "git",
         "groupvit",
         "metaclip_2",
@@ -285,7 +284,7 @@ _OF_MODELS: Mapping[str, tuple[str, ...]] = {
     "Pvt": ("pvt", "pvt_v2"),
     "RTDetr": ("deimv2", "rt_detr"),
     "Segformer": ("segformer", "upernet"),
-    "Siglip": ("siglip", "siglip_vision_model"),
+    "Siglip": ("siglip",),
     "Swin2SR": ("swin2sr",),
     "TextNet": ("textnet",),
     "ViT": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gpux import settings
 from gpux.errors import GpuxError, InvalidInput, InvalidSetting
@@ -25,12 +25,17 @@ FORMATS = (
     "JPEG2000",
     "PPM",
     "ICO",
-    "TGA",
 )
 """What is read, of what Pillow can: its other formats are rare, and some start programs (EPS starts Ghostscript)."""
 TAKES = "give a picture: JPEG, PNG, WebP, GIF, BMP or TIFF"
 _NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)
-_DAMAGED = (OSError, ValueError, OverflowError, *_NOT_THIS_FORMAT)
+_DAMAGED = (
+    OSError,
+    ValueError,
+    OverflowError,
+    Warning,
+    *_NOT_THIS_FORMAT,
+)  # a host may make errors of warnings
 
 
 def pillow() -> Any:
@@ -55,19 +60,18 @@ def missing(distribution: str, purpose: str, extra: str) -> GpuxError:
     )
 
 
-def decode(data: bytes, *, name: str, position: int | None = None) -> Image:
+def decode(data: bytes | BinaryIO, *, name: str, position: int | None = None) -> Image:
     """The picture in the bytes of a file, in RGB; the first frame of an animation.
 
     Args:
-        data: The whole file.
+        data: The whole file, or the file itself, opened and seekable.
         name: What to call it in errors.
         position: Where the item stood in the list, for the error.
 
     Raises:
         InvalidInput: It is no picture, is damaged or cut off, or has more pixels than ``GPUX_MAX_PIXELS``.
     """
-    opened = _opened(data, name=name, position=position)
-    check_pixels(opened.size, name=name, position=position)
+    opened = open_file(BytesIO(data) if isinstance(data, bytes) else data, name=name, position=position)
     try:
         opened.load()
         return to_rgb(opened, name=name, position=position)
@@ -77,12 +81,54 @@ def decode(data: bytes, *, name: str, position: int | None = None) -> Image:
             hint="make it smaller",
             position=position,
         ) from error
-    except _damage() as error:
-        raise InvalidInput(
-            f"{name} is a damaged or incomplete {opened.format} file ({_reason(error)})",
-            hint="open it in an image viewer, or fetch it again",
-            position=position,
-        ) from error
+    except damage() as error:
+        raise damaged(opened.format, error, name=name, position=position) from error
+
+
+def open_file(stream: BinaryIO, *, name: str, position: int | None = None) -> ImageFile:
+    """The file by the format that knows it, with its pixels not yet read and their number checked.
+
+    Image.open would first hold the size against Pillow's own limit, which is of the whole process, and warn.
+
+    Raises:
+        InvalidInput: No format of :data:`FORMATS` knows it, or it has more pixels than ``GPUX_MAX_PIXELS``.
+    """
+    image = pillow()
+    first, known = stream.read(16), None
+    for ready in (image.preinit, image.init):
+        ready()
+        for identifier in FORMATS:
+            # An accept that gives a text says why the format is not read here; a format without one has no mark to know it by.
+            factory, accept = image.OPEN.get(identifier, (None, None))
+            if factory is None or (accept is not None and accept(first) is not True):
+                continue
+            stream.seek(0)
+            try:
+                opened: ImageFile = factory(stream, "")
+            except damage() as error:
+                known = known or (accept and (identifier, error))
+                continue
+            check_pixels(opened.size, name=name, position=position)
+            return opened
+    if known:
+        raise damaged(*known, name=name, position=position) from known[1]
+    reason = "is no picture" if first else "is empty"
+    raise InvalidInput(f"{name} {reason}", hint=TAKES, position=position)
+
+
+def damage() -> tuple[type[Exception], ...]:
+    """What Pillow raises over a damaged file."""
+    return (*_DAMAGED, pillow().DecompressionBombError)
+
+
+def damaged(kind: str | None, error: Exception, *, name: str, position: int | None = None) -> InvalidInput:
+    """The error for a file that begins like a picture and goes on like none."""
+    reason = str(error).rstrip(".") or type(error).__name__
+    return InvalidInput(
+        f"{name} is a damaged, incomplete or unusual {kind} file ({reason})",
+        hint="open it in an image viewer, or fetch it again",
+        position=position,
+    )
 
 
 def check_pixels(size: tuple[int, int], *, name: str, position: int | None = None) -> None:
@@ -154,41 +200,6 @@ def _deep(image: Image, *, name: str, position: int | None) -> Image:
     if values.dtype.kind in "iu" and values.max(initial=0) > 255:
         values = np.clip(values, 0, 65535).astype(np.uint16)
     return arrays.to_rgb(values, name=name, position=position)
-
-
-def _opened(data: bytes, *, name: str, position: int | None) -> ImageFile:
-    """The file by the format that knows it, with its pixels not yet read.
-
-    Image.open would first hold the size against Pillow's own limit, which is of the whole process, and warn.
-    """
-    image = pillow()
-    stream, first = BytesIO(data), data[:16]
-    for ready in (image.preinit, image.init):
-        ready()
-        for identifier in FORMATS:
-            if identifier not in image.OPEN:
-                continue
-            factory, accept = image.OPEN[identifier]
-            # An accept that gives a text says why the format is not read here.
-            if accept is not None and accept(first) is not True:
-                continue
-            stream.seek(0)
-            try:
-                opened: ImageFile = factory(stream, "")
-            except _damage():
-                continue
-            return opened
-    if not data:
-        raise InvalidInput(f"{name} is empty", hint=TAKES, position=position)
-    raise InvalidInput(f"{name} is no picture", hint=TAKES, position=position)
-
-
-def _damage() -> tuple[type[Exception], ...]:
-    return (*_DAMAGED, pillow().DecompressionBombError)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 """Endings of files that are pictures."""
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
 _SHORTEST_BASE64 = 64
-_SHOWN = 60
+_SHOWN = 120
+_WAYS = "give the path of a picture, its bytes, or base64"
 
 
 def open_image(value: Any, *, position: int | None = None, allow_urls: bool | None = None) -> Image:
@@ -96,33 +97,24 @@ def _from_text(text: str, *, position: int | None, allow_urls: bool | None) -> I
 
 
 def _from_path(path: Path, *, position: int | None) -> Image:
+    name = _name(position, str(path))
     try:
-        data = path.expanduser().read_bytes()
-    except IsADirectoryError as error:
-        raise _folder(path, position=position) from error
+        path = path.expanduser()
+        if path.is_dir():
+            raise InvalidInput(
+                f"{name} is a folder",
+                hint=f'name its pictures: Path("{path}").glob("*.jpg")',
+                position=position,
+            )
+        if not path.is_file():  # nor does anything end a read from a device or a pipe
+            raise FileNotFoundError
+        with path.open("rb") as stream:
+            return decoding.decode(stream, name=name, position=position)
     except PermissionError as error:
-        if path.is_dir():  # what Windows says of a folder
-            raise _folder(path, position=position) from error
-        raise InvalidInput(
-            f"{_name(position, str(path))} may not be read", hint=f"chmod +r {path}", position=position
-        ) from error
+        raise InvalidInput(f"{name} may not be read", hint=f"chmod +r {path}", position=position) from error
     except (OSError, RuntimeError) as error:  # a home directory of nobody is a RuntimeError
         reason = "is no file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-        raise InvalidInput(
-            f"{_name(position, str(path))} {reason}",
-            hint="give the path of a picture, its bytes, or base64",
-            position=position,
-            absent=True,
-        ) from error
-    return decoding.decode(data, name=_name(position, str(path)), position=position)
-
-
-def _folder(path: Path, *, position: int | None) -> InvalidInput:
-    return InvalidInput(
-        f"{_name(position, str(path))} is a folder",
-        hint=f'name its pictures: Path("{path}").glob("*.jpg")',
-        position=position,
-    )
+        raise InvalidInput(f"{name} {reason}", hint=_WAYS, position=position, absent=True) from error
 
 
 def _data_url(text: str, *, position: int | None) -> bytes:
@@ -155,14 +147,15 @@ def _bare_base64(text: str, *, shortest: int = _SHORTEST_BASE64) -> bytes | None
 def _no_picture(text: str, *, position: int | None) -> InvalidInput:
     return InvalidInput(
         f"{_name(position, text)} is no picture",
-        hint="give the path of a picture, its bytes, or base64",
+        hint=_WAYS,
         position=position,
     )
 
 
 def _name(position: int | None, what: str = "") -> str:
     """``input 3 (`cat.jpg`)``."""
-    shown = what if len(what) <= _SHOWN else what[:_SHOWN] + "…"
+    shown = what if len(what) <= _SHOWN else f"{what[: _SHOWN // 2]}…{what[-_SHOWN // 2 :]}"
+    shown = "".join(character if character.isprintable() else "�" for character in shown)
     if position is None:
         return f"`{shown}`" if shown else "the input"
     return f"input {position} (`{shown}`)" if shown else f"input {position}"

@@ -35,11 +35,11 @@ class Normalization:
     def table(self) -> np.ndarray:
         """What each of 256 values becomes, float32 ``[3, 256]``."""
         values = np.arange(256, dtype=np.float64)
-        scaled = (values if self.factor is None else values * self.factor).astype(np.float32)
-        if self.minus_one:
-            scaled -= np.float32(1)
-        table = np.repeat(scaled[None], 3, axis=0)
         with np.errstate(all="ignore"):  # the reader of the model's file looks at what came out
+            scaled = (values if self.factor is None else values * self.factor).astype(np.float32)
+            if self.minus_one:
+                scaled -= np.float32(1)
+            table = np.repeat(scaled[None], 3, axis=0)
             if self.deviation is not None:
                 divisor = np.asarray(self.deviation, np.float32)[:, None]
                 if self.mean is not None:

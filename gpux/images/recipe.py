@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,19 @@ from gpux.images.sizing import Rule, Size
 FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 """Where a processor's settings are, the one that transformers prefers first."""
 CONFIGURATION = "config.json"
+
+
+_SIZE = frozenset({"size"})
+_NULL_IS_DEFAULT = {
+    "ConditionalDetrImageProcessor": _SIZE,
+    "DeformableDetrImageProcessor": _SIZE,
+    "DetrImageProcessor": _SIZE,
+    "GroundingDinoImageProcessor": _SIZE,
+    "Mask2FormerImageProcessor": _SIZE,
+    "MaskFormerImageProcessor": _SIZE,
+    "VivitImageProcessor": frozenset({"size", "crop_size", "image_mean", "image_std"}),
+    "YolosImageProcessor": _SIZE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +89,7 @@ def read(artifact: Artifact) -> Recipe:
         )
     path, own = found
     name, kind = _class(own, configuration, artifact)
-    given = {key: value for key, value in own.data.items() if value is not None}
-    return _recipe(name, kind, Fields(artifact, path, {**kind.defaults, **_modern(name, given)}))
+    return _recipe(name, kind, Fields(artifact, path, {**kind.defaults, **_modern(name, dict(own.data))}))
 
 
 def _settings(artifact: Artifact) -> tuple[str, Fields] | None:
@@ -107,18 +120,27 @@ def _class(own: Fields, configuration: Fields, artifact: Artifact) -> tuple[str,
     )
 
 
-def _modern(name: str, given: dict[str, object]) -> dict[str, object]:
-    """Settings by today's names, where an older file has others that their classes still read."""
-    if "pad_and_return_pixel_mask" in given and "do_pad" not in given:
-        given["do_pad"] = given["pad_and_return_pixel_mask"]
-    if name == "Swin2SRImageProcessor" and "size_divisor" not in given and "pad_size" in given:
-        given["size_divisor"] = given["pad_size"]
+def _modern(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Settings by today's names, where an older file has others that their classes still read.
+
+    A null is none of a class's defaults to transformers but an absence of the setting, save for some names of some classes.
+    """
+    if name in _NULL_IS_DEFAULT:
+        given = {
+            key: value
+            for key, value in given.items()
+            if value is not None or key not in _NULL_IS_DEFAULT[name]
+        }
+    if "pad_and_return_pixel_mask" in given:
+        given.setdefault("do_pad", given["pad_and_return_pixel_mask"])
+    if name == "Swin2SRImageProcessor" and given.get("pad_size") is not None:
+        given.setdefault("size_divisor", given["pad_size"])
     if name == "OwlViTImageProcessor" and "rescale" in given:
         given["do_rescale"] = given["rescale"]
     if name == "CLIPImageProcessor" and given.get("use_square_size") is True:
         given["size"] = {"height": 224, "width": 224}
-    if name.startswith("Mask") and "size" not in given and "max_size" in given:
-        given["size"] = {"shortest_edge": 800, "longest_edge": given["max_size"]}
+    if name.startswith("Mask") and given.get("max_size") is not None:
+        given.setdefault("size", {"shortest_edge": 800, "longest_edge": given["max_size"]})
     return given
 
 

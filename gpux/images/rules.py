@@ -103,10 +103,9 @@ def _levit(fields: Fields) -> Scaling:
 
 
 def _poolformer(fields: Fields) -> Scaling:
-    size, crop = (
-        figures.edges(fields, "size", square=_square(fields)),
-        figures.share(fields, "crop_pct"),
-    )
+    if fields.data.get("crop_pct") is None:
+        return _plain(fields)
+    size, crop = figures.edges(fields, "size", square=_square(fields)), figures.share(fields, "crop_pct")
     if "shortest_edge" in size:
         return Scaling(partial(sizing.shortest, edge=int(size["shortest_edge"] / crop)))
     if "height" not in size:
