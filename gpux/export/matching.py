@@ -8,6 +8,8 @@ import numpy as np
 
 Run = Mapping[str, np.ndarray]
 
+_FAR = 1e6  # stands for what is not finite, which the comparison refuses later
+
 
 def matched(
     expected: Sequence[Run], actual: Sequence[Run], names: Sequence[str]
@@ -52,15 +54,14 @@ def _ordered(want: Run, got: Run, names: Sequence[str]) -> dict[str, np.ndarray]
     return ordered
 
 
-def _nearest(ours: np.ndarray, theirs: np.ndarray) -> list[int]:
-    apart = ((ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None]) - 2 * ours @ theirs.T
-    apart = np.where(np.isfinite(apart), apart, np.inf)
+def _nearest(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """For each of our rows one of theirs; the closest pair of all is taken first, so that no odd row displaces a right one."""
+    ours, theirs = (np.nan_to_num(rows, nan=_FAR, posinf=_FAR, neginf=-_FAR) for rows in (ours, theirs))
+    apart = (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None] - 2 * ours @ theirs.T
+    order = np.full(len(ours), -1)
     free = np.ones(len(theirs), bool)
-    order = []
-    for row in apart:
-        nearest = int(np.where(free, row, np.inf).argmin())
-        if not free[nearest]:  # nothing finite is left
-            nearest = int(free.argmax())
-        free[nearest] = False
-        order.append(nearest)
+    for pair in np.argsort(apart, axis=None, kind="stable"):
+        row, nearest = divmod(int(pair), len(theirs))
+        if order[row] < 0 and free[nearest]:
+            order[row], free[nearest] = nearest, False
     return order
