@@ -127,7 +127,8 @@ class ImageProcessor:
     def _cut(self, image: Image, size: Size) -> Image:
         height, width = size
         top, left = self._recipe.begin(height, image.height), self._recipe.begin(width, image.width)
-        if self._recipe.fill == (0, 0, 0) or (top >= 0 and left >= 0):
+        inside = height <= image.height and width <= image.width
+        if inside or self._recipe.fill == (0, 0, 0):  # which is what lies outside a picture to Pillow
             return image.crop((left, top, left + width, top + height))
         from PIL import Image
 

@@ -12,7 +12,7 @@ from gpux._version import __version__
 from gpux.errors import InvalidInput, NetworkFailed, OfflineMiss
 
 LARGEST = 256 << 20
-"""Bytes of the largest file that is fetched."""
+"""Bytes of the largest file that is fetched, where nobody says otherwise."""
 _PIECE = 1 << 16
 _TIMEOUTS = 10  # the whole download gets so many times as long as one silence
 
@@ -22,16 +22,19 @@ def is_address(text: str) -> bool:
     return text[:8].lower().startswith(("http://", "https://"))
 
 
-def fetch(address: str, *, position: int | None = None, allowed: bool | None = None) -> bytes:
+def fetch(
+    address: str, *, position: int | None = None, allowed: bool | None = None, largest: int = LARGEST
+) -> bytes:
     """What is at an address.
 
     Args:
         address: It begins with ``http://`` or ``https://``, and so does whatever it leads on to.
         position: Where the item stood in the list, for the error.
         allowed: Whether addresses are fetched; by default what ``GPUX_ALLOW_URLS`` says.
+        largest: Bytes of the largest file that is fetched.
 
     Raises:
-        InvalidInput: Addresses are not allowed, nothing is there, or more than :data:`LARGEST` bytes are.
+        InvalidInput: Addresses are not allowed, nothing is there, or more than ``largest`` bytes are.
         OfflineMiss: Offline was asked for.
         NetworkFailed: It is out of reach or too slow.
     """
@@ -50,7 +53,7 @@ def fetch(address: str, *, position: int | None = None, allowed: bool | None = N
             url=address,
         )
     try:
-        return _read(address, position=position)
+        return _read(address, position=position, largest=largest)
     except urllib.error.HTTPError as error:
         with error:
             kind = NetworkFailed if error.code >= 500 else InvalidInput
@@ -70,7 +73,7 @@ def fetch(address: str, *, position: int | None = None, allowed: bool | None = N
         ) from error
 
 
-def _read(address: str, *, position: int | None) -> bytes:
+def _read(address: str, *, position: int | None, largest: int) -> bytes:
     timeout = settings.network_timeout()
     until = monotonic() + _TIMEOUTS * timeout
     request = urllib.request.Request(address, headers={"User-Agent": f"gpux/{__version__}"})  # noqa: S310 - _opener has no other scheme
@@ -80,9 +83,9 @@ def _read(address: str, *, position: int | None) -> bytes:
         while piece := answer.read(_PIECE):
             pieces.append(piece)
             size += len(piece)
-            if size > LARGEST:
+            if size > largest:
                 raise InvalidInput(
-                    f"{_name(position, address)} is larger than {LARGEST >> 20} MiB",
+                    f"{_name(position, address)} is larger than {largest >> 20} MiB",
                     hint="download it and give its path",
                     position=position,
                     url=address,
