@@ -47,6 +47,7 @@ def compare(
         ProofFailed: An output is missing, of another shape, or not finite.
     """
     rows_expected, rows_actual = [], []
+    tokens = not classes and _per_token(name, feeds, expected)
     scale = 0.0
     worst_rel = 0.0
     for probe, want, got in zip(feeds, expected, actual, strict=True):
@@ -56,7 +57,7 @@ def compare(
                 hint="the conversion is broken; try another --exporter",
                 output=name,
             )
-        a, b = _rows(probe, want[name]), _rows(probe, got[name])
+        a, b = _rows(probe, want[name], tokens=tokens), _rows(probe, got[name], tokens=tokens)
         if want[name].shape != got[name].shape:
             raise ProofFailed(
                 f"output `{name}` has shape {_shape(got[name])}, the reference {_shape(want[name])}",
@@ -132,10 +133,24 @@ def accept(certificate: Certificate, *, variant: str, full_precision: bool) -> C
     )
 
 
-def _rows(feeds: Arrays, array: np.ndarray) -> np.ndarray:
+def _per_token(name: str, feeds: Sequence[Arrays], expected: Sequence[Arrays]) -> bool:
+    """Whether an output has one number for each token, as a model of question answering says where an answer starts.
+
+    No row of class scores can look like it: the probes have several lengths.
+    """
+    masks = [probe.get("attention_mask") for probe in feeds]
+    return all(
+        mask is not None and want[name].shape == mask.shape
+        for mask, want in zip(masks, expected, strict=True)
+    )
+
+
+def _rows(feeds: Arrays, array: np.ndarray, *, tokens: bool) -> np.ndarray:
     values = array.astype(np.float64)
     mask = feeds.get("attention_mask")
-    if mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
+    if mask is not None and tokens and values.shape == mask.shape:
+        values = values[mask.astype(bool)][:, None]
+    elif mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
         values = values[mask.astype(bool)]
     return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
 

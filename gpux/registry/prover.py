@@ -118,15 +118,25 @@ def _row_by_row(
 ) -> probes.Feeds:
     """The same texts one at a time and unpadded: what a graph must give that really masks its padding, asked to or not."""
     rows: dict[str, list[np.ndarray]] = {}
+    lengths = []
     batch, width = next(iter(feeds.values())).shape
     for row in range(batch):
         length = int(mask[row].sum()) if mask is not None else width
         single = opened.run({name: array[row : row + 1, :length] for name, array in feeds.items()})
+        lengths.append(length)
         for name, array in _named(single, aliases).items():
-            per_token = array.ndim >= 3 and array.shape[1] == length
-            padding = [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)]
-            rows.setdefault(name, []).append(np.pad(array, padding) if per_token else array)
-    return {name: _stacked(name, parts) for name, parts in rows.items()}
+            rows.setdefault(name, []).append(array)
+    return {name: _stacked(name, _padded(parts, lengths, width)) for name, parts in rows.items()}
+
+
+def _padded(parts: list[np.ndarray], lengths: list[int], width: int) -> list[np.ndarray]:
+    """Each text's output as in the batch: filled up where it has a vector or, as for question answering, a number per token."""
+    if any(part.ndim < 2 or part.shape[1] != length for part, length in zip(parts, lengths, strict=True)):
+        return parts
+    return [
+        np.pad(part, [(0, 0), (0, width - length), *[(0, 0)] * (part.ndim - 2)])
+        for part, length in zip(parts, lengths, strict=True)
+    ]
 
 
 def _stacked(name: str, parts: list[np.ndarray]) -> np.ndarray:
