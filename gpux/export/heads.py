@@ -13,10 +13,6 @@ _NOTHING: Mapping[str, Any] = {}
 
 # Tasks whose heads GPUX does not run yet, by the ending of the class: named in the error instead of guessed.
 _OTHERS = {
-    "ForMaskedLM": "fill-mask",
-    "ForPreTraining": "fill-mask",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
     "ForConditionalGeneration": "text2text-generation",

@@ -47,13 +47,20 @@ class TextGraph:
         session: Its open graph.
         max_length: Longest sequence in tokens, ``None`` for no limit.
         lower: Lower-case every text first.
+        whole: Leave texts uncut; the task does that.
 
     Raises:
         UnsupportedModel: The graph takes an input that is not made from text.
     """
 
     def __init__(
-        self, artifact: Artifact, session: Session, *, max_length: int | None, lower: bool = False
+        self,
+        artifact: Artifact,
+        session: Session,
+        *,
+        max_length: int | None,
+        lower: bool = False,
+        whole: bool = False,
     ) -> None:
         self._session = session
         self._tokens, self._rows = batching.limits(session.plan.batch)
@@ -69,7 +76,7 @@ class TextGraph:
                 hint="feed it tensors: model.session.run({...})",
                 reference=artifact.reference,
             )
-        self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower)
+        self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower, whole=whole)
 
     def run(
         self, texts: Sequence[Text], clock: Clock, outputs: Sequence[str], *, truncate: bool = True
@@ -85,19 +92,29 @@ class TextGraph:
         for first, encodings in self._windows(texts):
             if not truncate:
                 self._refuse_cut(encodings, first)
-            for members in self._batches(encodings):
-                feeds, spans = self._pad([encodings[i] for i in members])
-                clock.lap("preprocess")
-                answer = self._session.run(feeds, outputs)
-                clock.lap("infer")
-                yield Batch([first + i for i in members], spans, answer)
-                clock.lap("postprocess")
+            yield from self.run_encoded(encodings, clock, outputs, first=first)
+
+    def run_encoded(
+        self, encodings: Sequence[Encoding], clock: Clock, outputs: Sequence[str], *, first: int = 0
+    ) -> Iterator[Batch]:
+        """As :meth:`run`, for texts that were made into tokens already; their ``rows`` are numbered from ``first``."""
+        for members in self._batches(encodings):
+            feeds, spans = self._pad([encodings[i] for i in members])
+            clock.lap("preprocess")
+            answer = self._session.run(feeds, outputs)
+            clock.lap("infer")
+            yield Batch([first + i for i in members], spans, answer)
+            clock.lap("postprocess")
 
     def feeds(self, texts: Sequence[Text]) -> Iterator[dict[str, np.ndarray]]:
         """What :meth:`run` would give the graph: one array [rows, tokens] per input, batch after batch."""
         for _, encodings in self._windows(texts):
-            for members in self._batches(encodings):
-                yield self._pad([encodings[i] for i in members])[0]
+            yield from self.feeds_encoded(encodings)
+
+    def feeds_encoded(self, encodings: Sequence[Encoding]) -> Iterator[dict[str, np.ndarray]]:
+        """What :meth:`run_encoded` would give the graph."""
+        for members in self._batches(encodings):
+            yield self._pad([encodings[i] for i in members])[0]
 
     def count(self, texts: Sequence[Text]) -> int:
         """Tokens of all texts as the graph sees them: truncated, with special tokens, without padding."""
