@@ -21,6 +21,8 @@ class Head:
         scores: Those outputs that are class scores, whose largest entry must agree in the proof.
         takes: What the model is given, of :data:`MODALITIES`.
         classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
+        kinds: Kinds of sentence-transformers models that answer it (``CrossEncoder``), which their own files name. A head that
+            every encoder fits is only theirs.
     """
 
     auto: str | tuple[str, ...]
@@ -30,6 +32,7 @@ class Head:
     scores: tuple[str, ...] = ()
     takes: tuple[str, ...] = (TEXT,)
     classes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def autos(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import transformers
 
 from gpux.errors import UnsupportedModel
 from gpux.events import Event, Progress
-from gpux.export import checkpoint, probes
+from gpux.export import checkpoint, probes, projection
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ def examine(
     tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
     clock.step("loading the checkpoint")
     model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    projection.keep(source, output, allow_pickle=allow_pickle)
     settings = _input_settings(model, tokenizer)
     clock.step("computing the reference outputs")
     feeds = probes.text_probes(**settings)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
-    "__init__", "added_tokens", "batching", "embedding", "layers", "limits", "pipeline", "pooling", "safetensors", "sentence_modules",
-    "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
+    "__init__", "added_tokens", "batching", "comparison", "embedding", "layers", "limits", "multi_vector", "pipeline", "pooling",
+    "prompts", "ranking", "safetensors", "scores", "sentence_modules", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
 }  # fmt: skip
 
 
