@@ -13,8 +13,6 @@ from gpux.session import Session
 from gpux.tasks.pipeline import Clock, Pipeline
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from gpux.bench.report import Report
     from gpux.bench.settings import Measuring
 
@@ -87,7 +85,7 @@ class Model:
         prompt: str | None = None,
         normalize: bool | None = None,
         truncate_dim: int | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Embeddings, as sentence-transformers' ``encode`` gives them.
 
         Args:
@@ -98,7 +96,8 @@ class Model:
             truncate_dim: Keep only so many leading dimensions.
 
         Returns:
-            float32 [dimensions] for one text, [texts, dimensions] for a list.
+            float32 [dimensions] for one text, [texts, dimensions] for a list. Of a late-interaction model, which has a vector
+            for each token: float32 [tokens, dimensions], and a list of those for a list.
 
         Raises:
             UnknownTask: The model's task has no embeddings.
@@ -110,10 +109,41 @@ class Model:
                 hint="call the model itself: model(...)",
                 task=self.task,
             )
-        vectors: np.ndarray = encode(
+        return encode(
             texts, prompt_name=prompt_name, prompt=prompt, normalize=normalize, truncate_dim=truncate_dim
         )
-        return vectors
+
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        top_k: int | None = None,
+        *,
+        return_documents: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Documents by how well they answer a query, as sentence-transformers' ``CrossEncoder.rank`` gives them.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            top_k: That many of them, best first; all when ``None``.
+            return_documents: Whether each document's text stands beside its score.
+
+        Returns:
+            Per document ``{"corpus_id": its place in the list, "score": float}``, and its ``text`` where that is asked for.
+
+        Raises:
+            UnknownTask: The model's task ranks nothing.
+        """
+        rank = getattr(self.pipeline, "rank", None)
+        if rank is None:
+            raise UnknownTask(
+                f"`{self.artifact.reference}` answers {self.task}, which ranks nothing",
+                hint="pull a model for text-ranking or late-interaction",
+                task=self.task,
+            )
+        ranked: list[dict[str, Any]] = rank(query, documents, top_k=top_k, return_documents=return_documents)
+        return ranked
 
     def benchmark(self, inputs: Any = None, **settings: Unpack[Measuring]) -> Report:
         """Measure this model in this process; settings and errors as for :func:`gpux.benchmark`."""

@@ -57,9 +57,7 @@ def compare(
                 hint="the conversion is broken; try another --exporter",
                 output=name,
             )
-        a, b = (
-            _rows(probe, array, classes=classes, tokens=tokens) for array in (want[name], got[name])
-        )
+        a, b = (_rows(probe, array, classes=classes, tokens=tokens) for array in (want[name], got[name]))
         if want[name].shape != got[name].shape:
             raise ProofFailed(
                 f"output `{name}` has shape {_shape(got[name])}, the reference {_shape(want[name])}",

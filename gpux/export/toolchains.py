@@ -59,6 +59,8 @@ COREML = Toolchain(
     ("linux", "darwin"),
 )
 TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRANSFORMERS, COREML)}
+TOKENIZER = "tokenizer"
+"""The worker's route that converts a vocabulary and nothing else, with the ``transformers`` toolchain."""
 
 
 # What a toolchain works on was fetched; it has no business on the network, and no telemetry leaves it.

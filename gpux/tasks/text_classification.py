@@ -6,7 +6,7 @@ Source: https://github.com/huggingface/transformers/blob/v5.23.0/src/transformer
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, texts
+from gpux.tasks import layers, limits, scores, texts
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.text_pipeline import TextPipeline
@@ -85,8 +85,8 @@ class TaskPipeline(TextPipeline):
         apply = self._apply(function_to_apply)
         answers: list[Any] = [None] * len(checked)
         for batch in graph.run(checked, clock, [self._output], truncate=truncation):
-            scores = apply(batch.outputs[self._output].astype(np.float32, copy=False))
-            for position, row in zip(batch.rows, scores, strict=True):
+            found = apply(batch.outputs[self._output].astype(np.float32, copy=False))
+            for position, row in zip(batch.rows, found, strict=True):
                 answers[position] = self._best(row) if top_k == BEST else self._ranked(row)[:keep]
         return answers
 
@@ -129,31 +129,25 @@ class TaskPipeline(TextPipeline):
     def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
         return self._graph, [texts.text_or_pair(item, position=i) for i, item in enumerate(items)]
 
-    def _apply(self, name: str | None) -> Callable[[np.ndarray], np.ndarray]:
+    def _apply(self, name: str | None) -> scores.Function:
         if name is not None:
-            if not isinstance(name, str) or name.lower() not in _FUNCTIONS:
-                raise InvalidInput(
-                    f"`function_to_apply` is {name!r}",
-                    hint=f"use one of {', '.join(_FUNCTIONS)}",
-                    function_to_apply=name,
-                )
-            return _FUNCTIONS[name.lower()]
+            return scores.named(name)
         if self._problem == "regression":
-            return _none
+            return scores.unchanged
         if self._problem == "multi_label_classification":
-            return _sigmoid
+            return scores.sigmoid
         return _by_width
 
     def _label(self, index: int) -> str:
         return self._labels.get(index, f"LABEL_{index}")
 
-    def _best(self, scores: np.ndarray) -> dict[str, Any]:
-        index = int(scores.argmax())
-        return {"label": self._label(index), "score": scores[index].item()}
+    def _best(self, found: np.ndarray) -> dict[str, Any]:
+        index = int(found.argmax())
+        return {"label": self._label(index), "score": found[index].item()}
 
-    def _ranked(self, scores: np.ndarray) -> list[dict[str, Any]]:
-        order = np.argsort(-scores, kind="stable").tolist()
-        return [{"label": self._label(index), "score": scores[index].item()} for index in order]
+    def _ranked(self, found: np.ndarray) -> list[dict[str, Any]]:
+        order = np.argsort(-found, kind="stable").tolist()
+        return [{"label": self._label(index), "score": found[index].item()} for index in order]
 
 
 def _labels(config: Fields) -> dict[int, str]:
@@ -173,24 +167,5 @@ def _top_k(top_k: Any) -> int | None:
     return top_k
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    # 1 / (1 + exp(-x)) without its overflow for large negative x.
-    half: np.ndarray = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
-    return half
-
-
-def _none(logits: np.ndarray) -> np.ndarray:
-    return logits
-
-
 def _by_width(logits: np.ndarray) -> np.ndarray:
-    return _sigmoid(logits) if logits.shape[-1] == 1 else _softmax(logits)
-
-
-_FUNCTIONS = {"sigmoid": _sigmoid, "softmax": _softmax, "none": _none}
+    return scores.sigmoid(logits) if logits.shape[-1] == 1 else scores.softmax(logits)

@@ -43,6 +43,7 @@ class Tokenizer:
         max_length: Longest sequence in tokens, special ones included; ``None`` never truncates.
         lower: Lower-case first, where the file does not already do so (``do_lower_case`` of sentence-transformers).
         whole: Cut nothing all the same: the task does that, before the special tokens come, as :mod:`gpux.tasks.pieces` shows.
+        markers: Texts that begin with a token of the vocabulary which no other text may come to, such as ``[unused0] ``.
 
     Attributes:
         backend: The tokenizer of the tokenizers library, which must not be changed.
@@ -54,13 +55,19 @@ class Tokenizer:
     """
 
     def __init__(
-        self, artifact: Artifact, *, max_length: int | None, lower: bool = False, whole: bool = False
+        self,
+        artifact: Artifact,
+        *,
+        max_length: int | None,
+        lower: bool = False,
+        whole: bool = False,
+        markers: Sequence[str] = (),
     ) -> None:
         self.max_length = max_length
         self._artifact = artifact
         self.backend = _load(artifact)
         try:
-            self._configure(lower=lower, whole=whole)
+            self._configure(lower=lower, whole=whole, markers=markers)
         except BaseException as error:
             raise _unusable(artifact, error) from error
 
@@ -107,15 +114,26 @@ class Tokenizer:
         except BaseException as error:
             raise _unusable(self._artifact, error) from error
 
+    def id_of(self, token: str) -> int | None:
+        """The id of a token of the vocabulary."""
+        index: int | None = self.backend.token_to_id(token)
+        return index
+
+    def token_of(self, index: int) -> str | None:
+        """The token of an id; ``None`` where the model has more ids than the vocabulary."""
+        token: str | None = self.backend.id_to_token(index)
+        return token
+
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the front of a text, the leading special ones included."""
         ids = self([prompt])[0].ids
         return len(ids) - (bool(ids) and ids[-1] in self._special)
 
-    def _configure(self, *, lower: bool, whole: bool) -> None:
+    def _configure(self, *, lower: bool, whole: bool, markers: Sequence[str]) -> None:
         backend = self.backend
         settings = Fields(self._artifact, "tokenizer_config.json")
         added_tokens.apply(self._artifact, backend, settings)
+        added_tokens.mark(backend, markers)
         self.padding = _padding(self._artifact, backend, settings)
         side = settings.text("truncation_side", among=_SIDES) or (backend.truncation or {}).get(
             "direction", "right"
@@ -182,7 +200,7 @@ def _check_room(artifact: Artifact, backend: Backend, limit: int) -> None:
 
 def _padding(artifact: Artifact, backend: Backend, settings: Fields) -> Padding:
     saved = backend.padding or {}
-    token = _pad_token(settings) or _pad_token(Fields(artifact, "special_tokens_map.json"))
+    token = special(artifact, "pad_token")
     known = backend.token_to_id(token) if token else None
     if known is None:
         known = saved.get("pad_id", Fields(artifact, "config.json").whole("pad_token_id", least=-1))
@@ -193,9 +211,15 @@ def _padding(artifact: Artifact, backend: Backend, settings: Fields) -> Padding:
     return Padding(token=max(known or 0, 0) % MOST, type=kind % MOST, left=side == "left")
 
 
-def _pad_token(settings: Fields) -> str | None:
-    nested = isinstance(settings.data.get("pad_token"), dict)
-    return settings.table("pad_token").text("content") if nested else settings.text("pad_token")
+def special(artifact: Artifact, name: str) -> str | None:
+    """The special token that the model's files call ``mask_token``, ``pad_token`` and so on."""
+    for path in ("tokenizer_config.json", "special_tokens_map.json"):
+        settings = Fields(artifact, path)
+        nested = isinstance(settings.data.get(name), dict)
+        token = settings.table(name).text("content") if nested else settings.text(name)
+        if token:
+            return token
+    return None
 
 
 def _normalize_as_bert(backend: Backend, settings: Fields) -> None:
