@@ -73,6 +73,11 @@ def network_timeout() -> int:
     return _positive("GPUX_NETWORK_TIMEOUT") or 30
 
 
+def allow_urls() -> bool:
+    """Whether pictures, recordings and videos may be http addresses: ``GPUX_ALLOW_URLS``."""
+    return _flag("GPUX_ALLOW_URLS")
+
+
 def log_level() -> str:
     """``GPUX_LOG``: ``debug``, ``info``, ``warning`` (default) or ``error``."""
     value = (os.environ.get("GPUX_LOG") or "warning").lower()
