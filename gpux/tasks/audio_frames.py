@@ -47,20 +47,20 @@ class Convolutions:
 
 
 def read(artifact: Artifact) -> Convolutions | None:
-    """The convolutions of the model, or ``None`` where it has none or its frames are made of more than these.
+    """The convolutions of the model, or ``None`` where it has none.
 
     Raises:
         UnsupportedModel: The settings are no lists of whole numbers.
     """
     config = Fields(artifact, "config.json")
-    if "conv_kernel" not in config or config.flag("add_adapter"):
+    if "conv_kernel" not in config:
         return None
     kernels, strides = _sizes(config, "conv_kernel"), _sizes(config, "conv_stride")
     if len(kernels) != len(strides):
         raise config.refused("conv_stride", f"a list of {len(kernels)} strides")
-    kind = config.text("model_type")
-    by_frame = config.text("feat_extract_norm") == "layer" and not config.flag("conv_pos_batch_norm")
-    return Convolutions(tuple(zip(kernels, strides, strict=True)), blind=kind in _BLIND and by_frame)
+    blind = config.text("model_type") in _BLIND and config.text("feat_extract_norm") == "layer"
+    more = config.flag("conv_pos_batch_norm") or config.flag("add_adapter")
+    return Convolutions(tuple(zip(kernels, strides, strict=True)), blind=blind and not more)
 
 
 def _sizes(config: Fields, key: str) -> list[int]:

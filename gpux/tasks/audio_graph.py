@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import chain, count, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from gpux import hardware
 from gpux.artifact import Artifact
 from gpux.audio import features, loading
 from gpux.audio.prepared import Prepared, too_short
 from gpux.errors import InvalidInput, UnsupportedModel
 from gpux.session import Session
 from gpux.tasks import audio_frames, batching
+from gpux.tasks.ahead import ahead
 from gpux.tasks.pipeline import Clock
 
 if TYPE_CHECKING:
@@ -28,8 +32,14 @@ SECONDS = 30
 WHOLE = 300
 """Most seconds that such a graph is given in one piece: attention over 15,000 frames takes gigabytes a layer."""
 
+THREADS = 4
+"""Recordings that are decoded at once, while the graph runs."""
+
 HELD = 1 << 24
 """Numbers of prepared recordings that are held at once, 64 MiB; what bounds memory however long the list is."""
+
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +110,30 @@ class AudioGraph:
             raise too_short(len(waveform), self.convolutions.least, rate, position)
         return self.extractor.prepare(waveform, position=position)
 
+    def waveforms(
+        self, items: Iterable[Any], positions: Iterable[int] | None = None
+    ) -> Generator[NDArray[np.float32], None, None]:
+        """The waveforms of recordings in order, some decoded ahead in threads.
+
+        Args:
+            items: The recordings.
+            positions: Where each stood in the caller's list, for the error; from 0 on when ``None``.
+        """
+        return _ahead(lambda position, item: self.open(item, position=position), items, positions)
+
+    def prepared(
+        self, items: Iterable[Any], positions: Iterable[int] | None = None
+    ) -> Generator[Prepared, None, None]:
+        """The features of recordings in order, some made ahead in threads; arguments as for :meth:`waveforms`."""
+
+        def call(position: int, item: Any) -> Prepared:
+            return self.prepare(self.open(item, position=position), position=position)
+
+        return _ahead(call, items, positions)
+
     def run(
         self,
-        prepared: Iterable[Prepared],
+        prepared: Generator[Prepared, None, None],
         clock: Clock,
         outputs: Sequence[str],
         *,
@@ -123,7 +154,7 @@ class AudioGraph:
             yield Batch(rows, self._frames(some), answer)
             clock.lap("postprocess")
 
-    def feeds(self, prepared: Iterable[Prepared]) -> Iterator[dict[str, np.ndarray]]:
+    def feeds(self, prepared: Generator[Prepared, None, None]) -> Iterator[dict[str, np.ndarray]]:
         """What :meth:`run` would give the graph, batch after batch."""
         for _, some in self._batches(prepared):
             yield self._feed(some)
@@ -138,11 +169,14 @@ class AudioGraph:
             return None
         return [self.convolutions.frames(one.samples) for one in prepared]
 
-    def _batches(self, prepared: Iterable[Prepared]) -> Iterator[tuple[list[int], list[Prepared]]]:
+    def _batches(
+        self, prepared: Generator[Prepared, None, None]
+    ) -> Iterator[tuple[list[int], list[Prepared]]]:
         """Positions and recordings of each batch."""
-        for first, window in _windows(prepared):
-            for members in self._cut([one.samples for one in window]):
-                yield [first + i for i in members], [window[i] for i in members]
+        with closing(_windows(prepared)) as windows:
+            for first, window in windows:
+                for members in self._cut([one.samples for one in window]):
+                    yield [first + i for i in members], [window[i] for i in members]
 
     def _cut(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         if self.extractor.fixed:
@@ -160,14 +194,28 @@ class AudioGraph:
                     yield [members[i] for i in part]
 
 
-def _windows(prepared: Iterable[Prepared]) -> Iterator[tuple[int, list[Prepared]]]:
+def _windows(
+    prepared: Generator[Prepared, None, None],
+) -> Generator[tuple[int, list[Prepared]], None, None]:
     """As many as are sorted and held together, with the position of the first."""
     first, held, window = 0, 0, list[Prepared]()
-    for one in prepared:
-        window.append(one)
-        held += one.array.size
-        if held >= HELD:
-            yield first, window
-            first, held, window = first + len(window), 0, []
+    with closing(prepared):
+        for one in prepared:
+            window.append(one)
+            held += one.array.size
+            if held >= HELD:
+                yield first, window
+                first, held, window = first + len(window), 0, []
     if window:
         yield first, window
+
+
+def _ahead(
+    call: Callable[[int, Any], Made], items: Iterable[Any], positions: Iterable[int] | None
+) -> Generator[Made, None, None]:
+    numbered = zip(count() if positions is None else positions, items, strict=False)
+    first = list(islice(numbered, 2))
+    if len(first) < 2:  # one recording alone pays for no threads
+        return (call(*each) for each in first)
+    threads = min(THREADS, hardware.cores_allowed())
+    return ahead(lambda each: call(*each), chain(first, numbered), threads=threads, depth=2 * threads)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpux.artifact import Artifact
 from gpux.audio import sources
 from gpux.audio.prepared import Prepared
 from gpux.session import Session
-from gpux.tasks import audio_graph, audio_samples, texts
+from gpux.tasks import audio_graph, audio_samples, layers, texts
 from gpux.tasks.audio_graph import AudioGraph
 from gpux.tasks.pipeline import Pipeline
+from gpux.tensors import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +63,7 @@ class AudioPipeline(Pipeline):
     def work(self, items: Sequence[Any], **parameters: Any) -> Mapping[str, float]:
         """``seconds``: how long the recordings last."""
         self.check(parameters)
-        total = sum(len(self._graph.open(item, position=i)) for i, item in enumerate(items))
+        total = sum(map(len, self._graph.waveforms(map(self._recording, items))))
         return {"seconds": total / self._graph.extractor.rate}
 
     def feeds(self, items: Sequence[Any], **parameters: Any) -> list[dict[str, np.ndarray]]:
@@ -77,12 +78,33 @@ class AudioPipeline(Pipeline):
             "sampling_rate": self._graph.extractor.rate,
         }
 
-    def _prepared(self, items: Iterable[Any]) -> Iterator[Prepared]:
-        for position, item in enumerate(items):
-            yield self._graph.prepare(self._graph.open(item, position=position), position=position)
+    def _recording(self, item: Any) -> Any:
+        """The recording of an item, where it is not the item itself."""
+        return item
 
-    @staticmethod
-    def _shown(item: Any, row: int) -> str:
-        """What stands for an item in a table."""
-        named = isinstance(item, str | os.PathLike) and not str(item).startswith("data:")
-        return texts.brief(str(item)) if named else f"recording {row}"
+    def _prepared(self, items: Iterable[Any]) -> Generator[Prepared, None, None]:
+        return self._graph.prepared(map(self._recording, items))
+
+    def _output(self, *names: str, rank: int) -> TensorSpec:
+        """The first of these outputs that the graph has; its first where it has none.
+
+        Raises:
+            UnsupportedModel: It has not so many axes.
+        """
+        have = {spec.name: spec for spec in self.session.outputs}
+        found = next((have[name] for name in names if name in have), self.session.outputs[0])
+        if len(found.shape) != rank:
+            raise layers.unsupported(self.artifact, f"an output `{found}` instead of one of {rank} axes")
+        return found
+
+    def _shown(self, items: Sequence[Any]) -> list[str]:
+        """What stands for each item in a table: its path, or which it was."""
+        given = [
+            str(one) if isinstance(one, str | os.PathLike) else "" for one in map(self._recording, items)
+        ]
+        return [
+            f"recording {position}"
+            if not text or text.startswith("data:") or len(text) > 1024
+            else texts.brief(text)
+            for position, text in enumerate(given)
+        ]
