@@ -20,6 +20,9 @@ def read(config: Fields) -> dict[int, str]:
     Raises:
         UnsupportedModel: The table is none of numbers and labels.
     """
+    listed = config.data.get("label_names")  # timm's own
+    if "id2label" not in config and isinstance(listed, list):
+        return {index: str(label) for index, label in enumerate(listed)}
     try:
         return {int(index): str(label) for index, label in config.table("id2label").data.items()}
     except ValueError as error:
