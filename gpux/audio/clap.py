@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpux.audio import mel
+from gpux.audio import limits, mel
+from gpux.audio.limits import within
 from gpux.audio.prepared import Prepared
 from gpux.fields import Fields
 
@@ -98,21 +99,23 @@ def fused(decibels: np.ndarray, frames: int) -> np.ndarray:
     """
     starts = np.array_split(np.arange(len(decibels) - frames + 1), _PARTS)
     chosen = [int(some[len(some) // 2]) if len(some) else 0 for some in starts]
-    # Linear between the two nearest frames, pixel centres aligned: torch's bilinear with align_corners=False.
-    at = np.maximum((np.arange(frames) + 0.5) * (len(decibels) / frames) - 0.5, 0)
+    # Linear between the two nearest frames, pixel centres aligned: torch's bilinear with align_corners=False, which counts
+    # in float32, and so a ten-thousandth of a frame beside where it should.
+    scale, half = np.float32(len(decibels)) / np.float32(frames), np.float32(0.5)
+    at = np.maximum((np.arange(frames, dtype=np.float32) + half) * scale - half, np.float32(0))
     below = at.astype(np.int64)
     above = np.minimum(below + 1, len(decibels) - 1)
-    share = (at - below).astype(np.float32)[:, None]
+    share = (at - below.astype(np.float32))[:, None]
     small = decibels[below] * (1 - share) + decibels[above] * share
     return np.stack([small, *(decibels[start : start + frames] for start in chosen)])
 
 
 def read(fields: Fields) -> Clap:
     """The extractor with a model's own settings."""
-    rate = fields.whole("sampling_rate", least=1) or 48000
+    rate = within(fields, "sampling_rate", 48000, most=limits.RATE)
     low, high = fields.number("frequency_min"), fields.number("frequency_max")
     fusion = (fields.text("truncation", among=TRUNCATIONS) or "fusion") == "fusion"
-    mels = fields.whole("feature_size", least=1) or 64
+    mels = within(fields, "feature_size", 64, most=limits.MELS)
     if (
         fusion and mels != 64
     ):  # to which transformers shrinks the whole of a long recording, whatever this says
@@ -120,9 +123,9 @@ def read(fields: Fields) -> Clap:
     return Clap(
         rate=rate,
         mels=mels,
-        size=fields.whole("fft_window_size", least=2) or 1024,
-        hop=fields.whole("hop_length", least=1) or 480,
-        samples=rate * (fields.whole("max_length_s", least=1) or 10),
+        size=within(fields, "fft_window_size", 1024, most=limits.SAMPLES, least=2),
+        hop=within(fields, "hop_length", 480, most=limits.SAMPLES),
+        samples=rate * within(fields, "max_length_s", 10, most=limits.SECONDS),
         low=0.0 if low is None else low,
         high=14000.0 if high is None else high,
         fusion=fusion,

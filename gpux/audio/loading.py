@@ -55,6 +55,8 @@ def open_audio(value: Any, *, rate: int, position: int = 0) -> np.ndarray:
 def _from_samples(found: sources.Samples, position: int) -> Iterator[np.ndarray]:
     """Blocks of one channel, float32."""
     array = found.array
+    if not array.size:
+        return
     if array.ndim == 2:
         channels, samples = sorted(array.shape)
         if channels == samples or channels > _CHANNELS:
@@ -80,7 +82,8 @@ def _scaled(block: np.ndarray, position: int) -> np.ndarray:
     import numpy as np
 
     if block.dtype.kind == "f":
-        return block.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is infinite then is refused as infinite
+            return block.astype(np.float32)
     if block.dtype == np.uint8:  # as in 8-bit WAV files, silence is 128
         return (block.astype(np.float32) - 128) / 128
     if block.dtype in (np.int8, np.int16, np.int32):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpux.audio import limits
+from gpux.audio.limits import within
 from gpux.audio.prepared import Prepared
 from gpux.fields import Fields
 
@@ -52,7 +54,7 @@ def read(fields: Fields) -> Raw:
     """The extractor with a model's own settings."""
     scaled = fields.flag("do_normalize")
     return Raw(
-        rate=fields.whole("sampling_rate", least=1) or 16000,
+        rate=within(fields, "sampling_rate", 16000, most=limits.RATE),
         padding=fields.number("padding_value") or 0.0,
         scaled=True if scaled is None else scaled,
     )

@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,9 +61,9 @@ def resolve(value: Any, *, position: int) -> Path | bytes | Samples:
 def _text(value: str, position: int) -> Path | bytes:
     if value.startswith(("http://", "https://")):
         return _download(value, position)
-    if value.startswith("data:"):
+    if value[:5].lower() == "data:":
         head, comma, body = value.partition(",")
-        if not comma or not head.endswith(";base64"):
+        if not comma or not head.lower().endswith(";base64"):
             raise InvalidInput(
                 f"input {position} is a data URL without base64",
                 hint="write data:audio/wav;base64,…",
@@ -70,24 +71,34 @@ def _text(value: str, position: int) -> Path | bytes:
             )
         return _decoded(body, position)
     path = Path(value)
-    try:
+    with suppress(
+        OSError, ValueError, RuntimeError
+    ):  # too long for a name, a null byte, nobody's home: maybe base64
+        path = path.expanduser()
         if path.exists():
             return _file(path, position)
-    except (OSError, ValueError):  # too long for a name, or holds a null byte: it may be base64
-        pass
     if len(value) >= 64 and path.suffix.lower() not in ENDINGS:  # shorter than any recording's header
         return _decoded(value, position)
+    shown = "".join(character if character.isprintable() else "�" for character in value[:80])
     raise InvalidInput(
-        f"input {position} is a text that names no file: `{value[:80]}`", hint=TAKES, position=position
+        f"input {position} is a text that names no file: `{shown}`", hint=TAKES, position=position
     )
 
 
 def _file(path: Path, position: int) -> Path:
+    path = path.expanduser()
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file" if path.exists() else "missing"
         raise InvalidInput(
             f"input {position}, `{path}`, is {what}",
             hint="give the recordings in it" if what == "a folder" else TAKES,
+            position=position,
+            path=path,
+        )
+    if not os.access(path, os.R_OK):
+        raise InvalidInput(
+            f"input {position}, `{path}`, may not be read",
+            hint=f"chmod +r {path}",
             position=position,
             path=path,
         )

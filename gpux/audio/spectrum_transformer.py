@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpux.audio import mel
+from gpux.audio import limits, mel
+from gpux.audio.limits import within
 from gpux.audio.prepared import Prepared, too_short
 from gpux.fields import Fields
 
@@ -70,9 +71,9 @@ def read(fields: Fields) -> FilterBank:
     if spread == 0:
         raise fields.refused("std", "a number other than 0")
     return FilterBank(
-        rate=fields.whole("sampling_rate", least=2) or 16000,
-        mels=fields.whole("num_mel_bins", least=1) or 128,
-        frames=fields.whole("max_length", least=1) or 1024,
+        rate=within(fields, "sampling_rate", 16000, most=limits.RATE, least=64),
+        mels=within(fields, "num_mel_bins", 128, most=limits.MELS),
+        frames=within(fields, "max_length", 1024, most=limits.FRAMES),
         mean=-4.2677393 if mean is None else mean,
         spread=None if fields.flag("do_normalize") is False else spread,
     )

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpux.audio import mel
+from gpux.audio import limits, mel
+from gpux.audio.limits import within
 from gpux.audio.prepared import Prepared
 from gpux.fields import Fields
 
@@ -65,12 +66,12 @@ class LogMel:
 
 def read(fields: Fields) -> LogMel:
     """The extractor with a model's own settings."""
-    rate = fields.whole("sampling_rate", least=1) or 16000
+    rate = within(fields, "sampling_rate", 16000, most=limits.RATE)
     return LogMel(
         rate=rate,
-        mels=fields.whole("feature_size", least=1) or 80,
-        size=fields.whole("n_fft", least=2) or 400,
-        hop=fields.whole("hop_length", least=1) or 160,
-        samples=rate * (fields.whole("chunk_length", least=1) or 30),
+        mels=within(fields, "feature_size", 80, most=limits.MELS),
+        size=within(fields, "n_fft", 400, most=limits.SAMPLES, least=2),
+        hop=within(fields, "hop_length", 160, most=limits.SAMPLES),
+        samples=rate * within(fields, "chunk_length", 30, most=limits.SECONDS),
         padding=fields.number("padding_value") or 0.0,
     )
