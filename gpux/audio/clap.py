@@ -99,10 +99,10 @@ def fused(decibels: np.ndarray, frames: int) -> np.ndarray:
     """
     starts = np.array_split(np.arange(len(decibels) - frames + 1), _PARTS)
     chosen = [int(some[len(some) // 2]) if len(some) else 0 for some in starts]
-    # Linear between the two nearest frames, pixel centres aligned: torch's bilinear with align_corners=False, which counts
-    # in float32, and so a ten-thousandth of a frame beside where it should.
-    scale, half = np.float32(len(decibels)) / np.float32(frames), np.float32(0.5)
-    at = np.maximum((np.arange(frames, dtype=np.float32) + half) * scale - half, np.float32(0))
+    # Linear between the two nearest frames, pixel centres aligned: torch's bilinear with align_corners=False, which keeps
+    # the ratio and each place in float32, and so begins a ten-thousandth of a frame beside where it should.
+    ratio = np.float64(np.float32(len(decibels)) / np.float32(frames))
+    at = np.maximum((np.arange(frames) + 0.5) * ratio - 0.5, 0).astype(np.float32)
     below = at.astype(np.int64)
     above = np.minimum(below + 1, len(decibels) - 1)
     share = (at - below.astype(np.float32))[:, None]

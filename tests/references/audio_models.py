@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from audio_calls import ASKED, SOUNDS, SPOKEN
 from transformers import (
     ASTConfig,
     ASTFeatureExtractor,
@@ -53,24 +54,6 @@ SPEECH = {
 }  # fmt: skip
 LAYER = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 SPECTRUM = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-CHUNKS = {"chunk_length_s": 1.0, "stride_length_s": [0.2, 0.1]}
-SPOKEN = {
-    "plain": {},
-    "characters": {"return_timestamps": "char"},
-    "words": {"return_timestamps": "word"},
-    "chunks": {**CHUNKS, "return_timestamps": "word"},
-    "a sixth": {"chunk_length_s": 0.7},
-}
-SOUNDS = {
-    "plain": {},
-    "two": {"top_k": 2},
-    "sigmoid": {"function_to_apply": "sigmoid"},
-    "none": {"function_to_apply": "none"},
-}
-ASKED = {
-    "plain": {"candidate_labels": ["a dog", "rain on a roof", "a car"]},
-    "template": {"candidate_labels": ["bark", "bell"], "hypothesis_template": "{} and silence"},
-}
 
 
 def seeded(make: Callable[[Any], Any], config: Any) -> Any:
@@ -134,6 +117,7 @@ class Named(torch.nn.Module):
 
 def save(directory: Path, name: str, model: Any, *parts: Any, outputs: Sequence[str] = ("logits",)) -> None:
     """The model's files and its graph, whose batches and lengths are free."""
+    model.config.architectures = [type(model).__name__]
     for part in (model.config, *parts):
         part.save_pretrained(directory / name)
     model.set_attn_implementation("eager")
