@@ -52,7 +52,7 @@ FAMILIES = (
     ),
     Family(
         name="vilt", title="ViLT", like="dandelin/vilt-b32-finetuned-vqa", task="visual-question-answering",
-        architecture="ViltForQuestionAnswering", items="asked_pictures", config=labels(3129),
+        architecture="ViltForQuestionAnswering", items="asked_pictures", asks="asked_pictures", config=labels(3129),
         reduced=_TOWER, tokenizer=("wordpiece", {"size": 30522, "limit": 40}),
         processor={"image_processor_type": "ViltImageProcessor", "do_normalize": True, "do_resize": True, "do_pad": True,
                    "do_rescale": True, "resample": 3, "rescale_factor": 1 / 255, "size": {"shortest_edge": 384}, "size_divisor": 32, **HALVES},

@@ -53,7 +53,8 @@ class Family:
 
     def shape(self, *, fast: bool) -> str:
         """The shape that it is made in."""
-        return PUBLISHED if self.source or (self.exact and not fast) else REDUCED
+        whole = self.exact and not (fast and self.reduced)
+        return PUBLISHED if self.source or whole else REDUCED
 
     def settings(self, *, fast: bool) -> dict[str, Any]:
         """The configuration's entries in that shape."""

@@ -92,7 +92,7 @@ FAMILIES = (
     Family(
         name="roberta-squad2", title="RoBERTa", like="deepset/roberta-base-squad2", task="question-answering",
         architecture="RobertaForQuestionAnswering", exact=True, config=_ROBERTA, reduced=_SMALL,
-        tokenizer=_SHORT_BPE, items="questions", optimum=True,
+        tokenizer=_SHORT_BPE, items="questions", asks="questions", optimum=True,
     ),
     Family(
         name="roberta-nli", title="RoBERTa", like="cross-encoder/nli-roberta-base", task="zero-shot-classification",

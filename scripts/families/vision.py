@@ -13,7 +13,9 @@ _SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "
 _SMALL_SWIN = {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]}
 
 
-def processor(kind: str, size: Any, resample: int, colours: dict[str, list[float]], **more: Any) -> dict[str, Any]:
+def processor(
+    kind: str, size: Any, resample: int, colours: dict[str, list[float]], **more: Any
+) -> dict[str, Any]:
     """A ``preprocessor_config.json`` with every step said."""
     return {"image_processor_type": kind, **_STEPS, "size": size, "resample": resample, **colours, **more}
 
@@ -23,7 +25,9 @@ def square(side: int) -> dict[str, int]:
     return {"height": side, "width": side}
 
 
-def _classifier(name: str, title: str, like: str, architecture: str, shape: dict[str, Any], **more: Any) -> Family:
+def _classifier(
+    name: str, title: str, like: str, architecture: str, shape: dict[str, Any], **more: Any
+) -> Family:
     config = {**labels(1000), **more.pop("config", {})}
     return Family(
         name=name, title=title, like=like, task="image-classification", architecture=architecture, config=config,
@@ -213,7 +217,7 @@ FAMILIES = (
     ),
     Family(
         name="swin2sr", title="Swin2SR", like="caidas/swin2SR-classical-sr-x2-64", task="image-to-image", exact=True,
-        architecture="Swin2SRForImageSuperResolution", items="small_pictures",
+        architecture="Swin2SRForImageSuperResolution", items="small_pictures", asks="resolution",
         config={"embed_dim": 180, "depths": [6] * 6, "num_heads": [6] * 6, "window_size": 8, "upscale": 2},
         reduced={"embed_dim": 24, "depths": [2, 2], "num_heads": [2, 2]},
         processor={"image_processor_type": "Swin2SRImageProcessor", "do_pad": True, "do_rescale": True, "pad_size": 8, "rescale_factor": 1 / 255},

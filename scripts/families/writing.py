@@ -25,11 +25,11 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
     if isinstance(backbone, dict):
         settings["backbone_config"] = transformers.AutoConfig.for_model(**backbone)
     config = kind.config_class(**settings)
-    tokenizer = None
     if family.tokenizer:
         maker, arguments = family.tokenizer
         tokenizer = getattr(vocabularies, maker)(**arguments)
         tokenizer.save_pretrained(folder)
+        _name_tokenizer(folder / "tokenizer_config.json")
     model = kind(config)
     randomize(model, size=_side(family.processor))
     model.save_pretrained(folder)
@@ -50,6 +50,13 @@ def _side(processor: Any) -> tuple[int, int] | None:
     if isinstance(size, int):
         return size, size
     return (size["height"], size["width"]) if "height" in size else (224, 224)
+
+
+def _name_tokenizer(path: Path) -> None:
+    """Call a tokenizer without a class of its own what published checkpoints call it; older versions know no other name."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.get("tokenizer_class") == "TokenizersBackend":
+        _json(path, {**content, "tokenizer_class": "PreTrainedTokenizerFast"})
 
 
 def _json(path: Path, content: Any) -> None:
