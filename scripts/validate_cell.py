@@ -124,6 +124,14 @@ def table(cells: Sequence[Cell], identity: Mapping[str, Any]) -> str:
     if wrong:
         lines += ["", "| not passed | by | why |", "| --- | --- | --- |"]
         lines += [f"| {c.family} | {c.exporter} | {c.status}: {_cell(c.reason)} |" for c in wrong]
+    limits = [
+        f"| {cell.family} | {cell.exporter} | {name} | {_cell(found['reason'])} |"
+        for cell in cells
+        for name, found in cell.providers.items()
+        if found["quality"] == LIMIT
+    ]
+    if limits:
+        lines += ["", "| family | by | not run on | why |", "| --- | --- | --- | --- |", *limits]
     return "\n".join(lines)
 
 

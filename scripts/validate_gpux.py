@@ -89,7 +89,7 @@ def main(role: str, job: Path, out: Path) -> None:
         result = {"pull": pull, "answer": answer}[role](json.loads(job.read_text(encoding="utf-8")))
     except GpuxError as error:
         result = {"error": error.message, "hint": error.hint, "kind": type(error).__name__}
-    except Exception as error:  # a cell of the matrix says what went wrong
+    except Exception as error:  # noqa: BLE001 - a cell of the matrix says what went wrong
         traceback.print_exc()
         result = {"error": f"{type(error).__name__}: {error}", "hint": None, "kind": "traceback"}
     out.write_text(json.dumps(result, default=str), encoding="utf-8")

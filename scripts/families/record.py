@@ -31,6 +31,7 @@ class Family:
         source: A reference to pull instead of writing a directory: real weights.
         limit: Why this version does not run it; the cell is no failure then.
         optimum: Whether the ``optimum`` route is held to convert it too.
+        refused: ``route:provider`` → why that provider does not run what that route makes of it; no failure then.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Family:
     source: str | None = None
     limit: str | None = None
     optimum: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def shape(self, *, fast: bool) -> str:
         """The shape that it is made in."""

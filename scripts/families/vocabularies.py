@@ -6,7 +6,7 @@ import random
 import string
 from typing import Any
 
-WORDS = (
+_COMMON = (
     "the of and to in is was he for it with as his on be at by had not are but from or have an they which one you were "
     "her all she there would their we him been has when who will more no if out so said what up its about into than "
     "them can only other new some could time these two may then do first any my now such like our over man me even "
@@ -16,7 +16,8 @@ WORDS = (
     "used take three a photo cat dog house river mountain city music answer question paris france capital film play "
     "love hate terrible wonderful happy sad berlin london company lives weather rain sun engine machine learning ing "
     "ed er ly s es est un re able tion ness speech silence red blue green square circle"
-).split()
+)
+WORDS = _COMMON.split()
 SYLLABLES = [c + v for c in "bcdfghjklmnprstvwz" for v in ("a", "e", "i", "o", "u", "an", "or", "ist")]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
 
 @torch.no_grad()
 def randomize(model: nn.Module, *, size: tuple[int, int] | None) -> None:
@@ -36,7 +38,7 @@ def _fill(module: nn.Module, name: str, weight: nn.Parameter) -> None:
         nn.init.normal_(weight, std=0.1)
         if module.padding_idx is not None:
             weight[module.padding_idx] = 0
-    elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and name == "weight":
+    elif isinstance(module, (nn.Linear, *_CONVOLUTIONS)) and name == "weight":
         gain = 1.0 if isinstance(module, nn.Linear) else math.sqrt(2)
         nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()))
     elif weight.ndim == 1 and "bias" not in name and float(weight.abs().mean()) > 0.5:
