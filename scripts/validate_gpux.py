@@ -64,7 +64,11 @@ def _sentences(model: Any, items: list[Any], parameters: Mapping[str, Any]) -> A
     return model.encode(items, **parameters)
 
 
-_ASKS = {"sentences": _sentences}
+def _late(model: Any, items: list[Any], parameters: Mapping[str, Any]) -> Any:
+    return {side: model.encode(items, prompt_name=side, **parameters) for side in ("query", "document")}
+
+
+_ASKS = {"sentences": _sentences, "sparse": _sentences, "late": _late}
 
 
 def _providers() -> list[str]:

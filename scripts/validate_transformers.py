@@ -55,11 +55,19 @@ def _sparse(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str
     return SparseEncoder(folder, device="cpu").encode(items, convert_to_tensor=True, **parameters).to_dense()
 
 
+def _late(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str) -> Any:
+    from sentence_transformers import MultiVectorEncoder
+
+    model = MultiVectorEncoder(folder, device="cpu")
+    sides = {"query": model.encode_query, "document": model.encode_document}
+    return {side: list(encode(items, convert_to_numpy=True, **parameters)) for side, encode in sides.items()}
+
+
 def _ranking(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str) -> Any:
     from sentence_transformers import CrossEncoder
 
     pairs = [(one["text"], one["text_pair"]) for one in items]
-    return CrossEncoder(folder, device="cpu").predict(pairs, **parameters)
+    return CrossEncoder(folder, device="cpu").predict(pairs, **parameters).tolist()
 
 
 def _questions(folder: str, items: list[Any], _: Mapping[str, Any], __: str) -> Any:
@@ -172,6 +180,7 @@ _ASKS = {
     "pipeline": _pipeline,
     "sentences": _sentences,
     "sparse": _sparse,
+    "late": _late,
     "ranking": _ranking,
     "questions": _questions,
     "resolution": _resolution,

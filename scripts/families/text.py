@@ -177,4 +177,9 @@ FAMILIES = (
             "config_sentence_transformers.json": {"model_type": "SparseEncoder", "similarity_fn_name": "dot"},
         },
     ),
+    Family(
+        name="colbert", title="ColBERT", like="colbert-ir/colbertv2.0", task="late-interaction", architecture="BertModel",
+        exact=True, reduced=_SMALL, tokenizer=("wordpiece", {"size": 30522}), projection=128, asks="late",
+        files={"artifact.metadata": {"query_maxlen": 32, "doc_maxlen": 180, "dim": 128, "attend_to_mask_tokens": False}},
+    ),
 )  # fmt: skip

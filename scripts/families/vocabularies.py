@@ -44,7 +44,9 @@ def wordpiece(size: int, *, kind: str = "BertTokenizer", limit: int = 512, lower
     """BERT's kind; MPNet's special tokens where ``kind`` is its tokenizer."""
     import transformers
 
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    # As published: unused entries on both sides of the special tokens, which late interaction marks texts with.
+    unused = [f"[unused{index}]" for index in range(994)]
+    special = ["[PAD]", *unused[:99], "[UNK]", "[CLS]", "[SEP]", "[MASK]", *unused[99:]]
     if kind == "MPNetTokenizer":
         special = ["<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>"]
     letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]

@@ -33,6 +33,8 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
     model = kind(config)
     randomize(model, size=_side(family.processor))
     model.save_pretrained(folder)
+    if family.projection:
+        _project(folder, family.projection, config.hidden_size)
     if family.processor:
         _json(folder / "preprocessor_config.json", family.processor)
     for path, content in family.files.items():
@@ -40,6 +42,18 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
             content = {**content, "word_embedding_dimension": config.hidden_size}  # noqa: PLW2901
         _json(folder / path, content)
     return {"parameters": sum(weight.numel() for weight in model.parameters())}
+
+
+def _project(folder: Path, size: int, width: int) -> None:
+    """Make a bare encoder Stanford's ``HF_ColBERT``: its linear layer among the weights, the encoder's under ``bert.``."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = {f"bert.{name}": weight for name, weight in load_file(path).items()}
+    weights["linear.weight"] = torch.randn(size, width) / width**0.5
+    save_file(weights, path, {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    _json(folder / "config.json", {**config, "architectures": ["HF_ColBERT"]})
 
 
 def _side(processor: Any) -> tuple[int, int] | None:
