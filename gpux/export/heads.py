@@ -7,7 +7,7 @@ from typing import Any
 
 from gpux.errors import UnsupportedModel
 from gpux.export.modalities import TIMM, given, model_type
-from gpux.head import Head
+from gpux.head import TEXT, Head
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -16,7 +16,6 @@ _OTHERS = {
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
     "ForConditionalGeneration": "text2text-generation",
-    "ForImageClassification": "image-classification",
     "ForMultipleChoice": "multiple-choice",
 }
 
@@ -68,7 +67,8 @@ def choose_task(
     if embeds and "sentence-similarity" in fitting:
         return "sentence-similarity"
     if trained := [task for task in fitting if saved and _trained(heads, task, saved)]:
-        return trained[0]
+        # Speech and text models share endings; a configuration that says nothing of sound is a text model's.
+        return min(trained, key=lambda task: heads[task].takes != (TEXT,))
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
         raise UnsupportedModel(
