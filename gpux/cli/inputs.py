@@ -6,12 +6,15 @@ What the task takes, and how it reads a typed line, comes in as a record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import gpux
 from gpux.cli import reading
 from gpux.cli.items import Item, Parse, Takes
+from gpux.cli.items import files as found_files
 from gpux.cli.standard_input import Lines
 from gpux.errors import GpuxError, InvalidInput
 
@@ -91,7 +94,10 @@ def gather(
     Raises:
         InvalidInput: A file cannot be read or is no text, JSON is none, or there is nothing at all.
     """
-    given = Inputs(Takes(parse, model=model), inputs, typed, files)
+    takes = Takes(parse, model=model)
+    if files or any(found_files(text) is not None for text in inputs):
+        takes = _stored(model, takes)
+    given = Inputs(takes, inputs, typed, files)
     values = [item.value for block in given.blocks() for item in block]
     for value in values:
         if isinstance(value, GpuxError):
@@ -99,3 +105,12 @@ def gather(
     if not values:
         raise given.nothing()
     return values
+
+
+def _stored(model: str, takes: Takes) -> Takes:
+    """What the task of a stored model takes, where what was typed may be a file or a text that is called like one."""
+    if gpux.Store().find(model) is None:
+        return takes
+    with gpux.load(model, provider="null") as loaded:
+        known = Takes.of(loaded)
+    return replace(known, parse=takes.parse)

@@ -10,6 +10,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
+import gpux
 from gpux.errors import GpuxError, InvalidInput
 
 Parse = Callable[[str], Any]
@@ -49,6 +50,14 @@ class Takes:
     noun: str = "texts"
     model: str = "MODEL"
 
+    @classmethod
+    def of(cls, model: gpux.Model) -> Takes:
+        """What the task of a loaded model takes."""
+        pipeline = model.pipeline
+        texts = not pipeline.files and pipeline.head.takes == ("text",)
+        noun = "texts" if texts else pipeline.noun
+        return cls(pipeline.parse, tuple(pipeline.files), model.task, noun, model.artifact.reference)
+
     @property
     def example(self) -> str:
         """A command that would have been right."""
@@ -77,19 +86,17 @@ class Takes:
         found = files(text, self.files)
         if found:
             yield from (Item(path, path) for path in found)
-        else:
-            yield Item(text if found is not None else name, self._nothing(text, searched=found is not None))
-
-    def _nothing(self, text: str, *, searched: bool) -> InvalidInput:
+            return
         shown = text if len(text) <= 80 else f"{text[:79]}…"
-        endings = " ".join(self.files)
-        if searched:
-            said = f"`{shown}` holds no {self.noun}"
-            return InvalidInput(said, hint=f"{self.task} takes files that end in {endings}", path=text)
-        if text.lower().endswith(self.files) or re.search(r"[/\\]\S+$", text):
-            said = f"there is no file `{shown}`"
-            return InvalidInput(said, hint=f"check the path; {self.task} takes {self.noun}", path=text)
-        return InvalidInput(f"`{shown}` is no file: {self.task} takes {self.noun}", hint=self.example)
+        if found is not None:
+            hint = f"{self.task} takes files that end in {' '.join(self.files)}"
+            yield Item(text, InvalidInput(f"`{shown}` holds no {self.noun}", hint=hint, path=text))
+        elif text.lower().endswith(self.files) or re.search(r"[/\\]\S+$", text):
+            hint = f"check the path; {self.task} takes {self.noun}"
+            yield Item(text, InvalidInput(f"there is no file `{shown}`", hint=hint, path=text))
+        else:
+            said = f"`{shown}` is no file: {self.task} takes {self.noun}"
+            yield Item(name, InvalidInput(said, hint=self.example))
 
 
 def files(text: str, endings: tuple[str, ...] = ()) -> list[str] | None:
@@ -114,7 +121,7 @@ def files(text: str, endings: tuple[str, ...] = ()) -> list[str] | None:
         found = sorted(each for each in every if _wanted(Path(each), endings))
     except (OSError, ValueError):  # too long for a name, or with a NUL in it
         return None
-    return found if found or re.search(r"[*?]", text) else None
+    return found if found or re.search(r"\*|[/\\]", text) else None  # "what is this?" is no pattern
 
 
 def _wanted(path: Path, endings: tuple[str, ...]) -> bool:

@@ -108,6 +108,9 @@ class Pace:
         printer: Says whether anybody wants to see it.
         noun: What is counted.
         total: How many there are, where that is known.
+
+    Attributes:
+        wanted: Whether anybody sees it.
     """
 
     BEGINS = 0.5  # seconds: what is over sooner needs none, and pays for none
@@ -117,7 +120,7 @@ class Pace:
         self._noun, self._total = noun, total
         self._done = 0
         self._since = self._shown = time.perf_counter()
-        self._wanted = not (printer.quiet or printer.json) and sys.stderr is not None and sys.stderr.isatty()
+        self.wanted = not (printer.quiet or printer.json) and sys.stderr is not None and sys.stderr.isatty()
         self._lock = threading.RLock()
         self._timer = threading.Timer(self.BEGINS, self._begin)
         self._timer.daemon = True
@@ -126,7 +129,7 @@ class Pace:
 
     def __enter__(self) -> Pace:
         self._since = time.perf_counter()
-        if self._wanted:
+        if self.wanted:
             self._timer.start()
         return self
 
@@ -135,7 +138,7 @@ class Pace:
     ) -> None:
         self._timer.cancel()
         with self._lock:
-            self._wanted = False
+            self.wanted = False
             if self._bars is not None:
                 self._bars.stop()
 
@@ -159,7 +162,7 @@ class Pace:
             try:
                 yield
             finally:
-                if self._bars is not None and self._wanted:
+                if self._bars is not None and self.wanted:
                     self._bars.start()
 
     def _begin(self) -> None:
@@ -167,7 +170,7 @@ class Pace:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         with self._lock:
-            if not self._wanted:
+            if not self.wanted:
                 return
             bar = () if self._total is None else (BarColumn(bar_width=24),)
             # Whoever prints goes through the printer, which takes the bar away first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,22 @@ from gpux.cli.items import Item, Takes, files
 from gpux.errors import InvalidInput
 
 EXAMPLE = 'write --input \'["a text", "another"]\''
+Reader = Callable[[Path, Takes], Iterator[Item]]
+
 _CELL = 1 << 30  # characters of a cell, where the csv module has 128 Ki
 
 
-def inputs_file(path: Path, takes: Takes) -> Iterator[Item]:
-    """What ``--input @FILE`` holds, by its ending; JSON where it is another."""
-    readers = {".jsonl": _json_lines, ".csv": _table, ".tsv": _table, ".txt": _lines}
-    readers |= {".npy": _arrays, ".npz": _arrays}
-    reader = readers.get(path.suffix.lower(), _document)
+def inputs_file(path: Path, takes: Takes) -> Iterable[Item]:
+    """What ``--input @FILE`` holds, by its ending; JSON where it is another. A list where the file can only be read whole."""
+    rows: dict[str, Reader] = {".jsonl": _json_lines, ".csv": _table, ".tsv": _table, ".txt": _lines}
+    whole: dict[str, Reader] = {".npy": _arrays, ".npz": _arrays}
+    ending = path.suffix.lower()
+    if ending in rows:
+        return _read(rows[ending], path, takes)
+    return list(_read(whole.get(ending, _document), path, takes))
+
+
+def _read(reader: Reader, path: Path, takes: Takes) -> Iterator[Item]:
     try:
         yield from reader(path, takes)
     except OSError as error:
@@ -176,7 +184,11 @@ def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{where} is no JSON: {error}", hint=EXAMPLE) from error
+        # Within a line of a file, the line that JSON counts is always the first.
+        reason = (
+            f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+        )
+        raise InvalidInput(f"{where} is no JSON: {reason}", hint=EXAMPLE) from error
 
 
 def _list(value: Any) -> list[Any]:

@@ -14,6 +14,7 @@ import gpux
 from gpux.cli import answering, measuring, outputs
 from gpux.cli.asking import asking, read_parameters
 from gpux.cli.inputs import Inputs, gather
+from gpux.cli.items import Takes
 from gpux.cli.options import examples, talk
 from gpux.cli.printer import Printer
 from gpux.cli.progress import Watch
@@ -77,7 +78,7 @@ def run_command(
         if loaded.plan.note:
             printer.say(f"note: {loaded.plan.note}")
         _warn_partial(printer, loaded)
-        found = Inputs(answering.takes(loaded), inputs, typed, files)
+        found = Inputs(Takes.of(loaded), inputs, typed, files)
         return answering.answer(
             printer, loaded, found, place=place, parameters=parameters, fail_fast=fail_fast
         )

@@ -47,6 +47,29 @@ def moved(error: GpuxError, by: int) -> GpuxError:
     return type(error)(message, hint=error.hint, **{**error.details, "position": position + by})
 
 
+def until(items: Iterable[Any], answering: Answering) -> Iterator[Any]:
+    """The answers until an item fails, or one comes that could not be read; then its error.
+
+    Raises:
+        GpuxError: The first item's that failed, in the order of the items.
+    """
+    unread: list[GpuxError] = []
+
+    def read() -> Iterator[Any]:
+        for item in items:
+            if isinstance(item, GpuxError):
+                unread.append(item)
+                return
+            yield item
+
+    def answers(found: Iterator[Any]) -> Iterator[Any]:
+        yield from found
+        if unread:
+            raise unread[0]
+
+    return answers(answering(read()))
+
+
 def around(items: Iterable[Any], answering: Answering, *, window: int) -> Iterator[Any]:
     """One answer or :class:`Failed` per item, in order.
 

@@ -188,9 +188,13 @@ class Pipeline(ABC):
                 f"a stream takes items one after the other, not one {type(items).__name__}",
                 hint="put it in a list",
             )
-        if fail_fast:
-            return self._stream(map(_readable, items), size, parameters)
-        return failures.around(items, lambda part: self._stream(part, size, parameters), window=size)
+
+        def answering(part: Iterator[Any]) -> Iterator[Any]:
+            return self._stream(part, size, parameters)
+
+        return (
+            failures.until(items, answering) if fail_fast else failures.around(items, answering, window=size)
+        )
 
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Make sure that every parameter is one of :attr:`parameters`.
@@ -221,12 +225,6 @@ class Pipeline(ABC):
     def describe(self) -> Mapping[str, Any]:
         """What of the model's own settings the task follows (pooling, maximum length …), for ``gpux show``."""
         return {}
-
-
-def _readable(item: Any) -> Any:
-    if isinstance(item, GpuxError):
-        raise item
-    return item
 
 
 def _small_files(artifact: Artifact) -> list[str]:

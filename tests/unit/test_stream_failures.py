@@ -122,8 +122,14 @@ def test_the_first_failure_ends_a_stream_unless_told():
     with pytest.raises(InvalidInput, match="input 9 is bad"):
         taken.extend(Letters().stream(["a"] * 9 + [BAD]))
     assert taken == [1] * 8
+    taken = []
     with pytest.raises(GpuxError, match=r"x\.jpg"):
-        list(Letters().stream(["a", UNREAD]))
+        taken.extend(Letters().stream(["a", UNREAD, "b"]))
+    assert taken == [1]
+    with pytest.raises(
+        InvalidInput, match="input 0 is bad"
+    ):  # the first in order, not the first that was noticed
+        list(Letters().stream([BAD, UNREAD]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
