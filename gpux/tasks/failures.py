@@ -32,6 +32,7 @@ class Failed:
     def called(self, name: str) -> GpuxError:
         """The error as it reads where the item has a name of its own: ``line 17 of mails.txt is …``."""
         message = _renamed(self.error.message, self.position, lambda _: name)
+        message = message.replace(f"{name} (`{name}`)", f"`{name}`", 1)  # where the task named it too
         return type(self.error)(message, hint=self.error.hint, **self.error.details)
 
 

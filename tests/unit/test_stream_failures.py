@@ -111,6 +111,9 @@ def test_a_failure_names_the_place_in_the_whole_stream():
     assert failed.error.message == "input 21 is bad"
     assert failed.called("line 22 of mails.txt").message == "line 22 of mails.txt is bad"
     assert failed.called(r"C:\1\g<0>").message == r"C:\1\g<0> is bad"
+    named = gpux.Failed(2, InvalidInput("input 2 (`a/b.jpg`) is cut short", hint="get it again", position=2))
+    assert named.called("a/b.jpg").message == "`a/b.jpg` is cut short"
+    assert named.called("line 3 of x.csv").message == "line 3 of x.csv (`a/b.jpg`) is cut short"
     assert pickle.loads(pickle.dumps(failed)).error.as_dict() == failed.error.as_dict()
     with pytest.raises(InvalidInput, match="input 21 is bad") as caught:
         list(Letters().stream(items))
