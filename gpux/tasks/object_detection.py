@@ -54,6 +54,7 @@ class TaskPipeline(ImagePipeline):
         outputs=_DETR,
         scores=("logits",),
         takes=(IMAGE,),
+        unordered=_DETR,
     )
     parameters: ClassVar[tuple[str, ...]] = ("iou_threshold", "threshold")
 
@@ -131,7 +132,7 @@ class TaskPipeline(ImagePipeline):
         """The picture with its boxes."""
         from gpux.images import drawing
 
-        return drawing.boxes(self.opened(item), answer)
+        return drawing.draw_boxes(self.opened(item), answer)
 
     def describe(self) -> Mapping[str, Any]:
         """Labels and the processor."""
