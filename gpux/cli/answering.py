@@ -56,7 +56,8 @@ def answer(
         with pace.aside():
             where = sink.finish()
     if where:
-        printer.say(f"{run.count - run.failed} answers are in {where}")
+        count = run.count - run.failed
+        printer.say(f"{'the answer is' if count == 1 else f'{count} answers are'} in {where}")
     if run.failed:
         printer.complain(f"{run.failed} of {run.count} inputs failed")
     return 1 if run.failed else 0
