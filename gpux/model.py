@@ -73,9 +73,23 @@ class Model:
             return self.pipeline.answer_alone(inputs, clock, **parameters), clock.seconds
         return self.pipeline.answer(list(inputs), clock, **parameters), clock.seconds
 
-    def stream(self, items: Iterable[Any], **parameters: Any) -> Iterator[Any]:
-        """Answers for any number of items, in order, with bounded memory."""
-        return self.pipeline.stream(items, **parameters)
+    def stream(
+        self, items: Iterable[Any], *, window: int | None = None, fail_fast: bool = True, **parameters: Any
+    ) -> Iterator[Any]:
+        """Answers for any number of items, in order, with bounded memory: generators in, a generator out.
+
+        Args:
+            items: The items, taken as they are needed. One that is a ``GpuxError`` stands for an item that could not be read.
+            window: Items that are held at once; as many as suit the task when ``None``.
+            fail_fast: Whether the first item that fails ends the stream with its error. Otherwise a :class:`gpux.Failed` stands
+                in its place, and the rest goes on.
+            **parameters: Those of the task.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take; ``position`` counts from the stream's first item.
+            RunFailed: The runtime failed, which is no fault of an item.
+        """
+        return self.pipeline.stream(items, window=window, fail_fast=fail_fast, **parameters)
 
     def encode(
         self,
