@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
-    "__init__", "added_tokens", "arguments", "batching", "class_labels", "embedding", "entities", "layers", "limits",
-    "pieced_pipeline", "pieces", "pipeline", "pooling", "qa_samples", "safetensors", "sentence_modules", "spans",
-    "special_tokens", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
+    "__init__", "added_tokens", "ahead", "arguments", "batching", "boxes", "class_labels", "embedding", "entities", "image_pipeline",
+    "interpolation", "layers", "limits", "pieced_pipeline", "pieces", "pipeline", "pixel_graph", "pooling", "qa_samples",
+    "safetensors", "segments", "sentence_modules", "spans", "special_tokens", "text_graph", "text_pipeline", "text_samples", "texts",
+    "tokens",
 }  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
+from gpux.tasks.pipeline import Table
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -19,6 +20,9 @@ def read(config: Fields) -> dict[int, str]:
     Raises:
         UnsupportedModel: The table is none of numbers and labels.
     """
+    listed = config.data.get("label_names")  # timm's own
+    if "id2label" not in config and isinstance(listed, list):
+        return {index: str(label) for index, label in enumerate(listed)}
     try:
         return {int(index): str(label) for index, label in config.table("id2label").data.items()}
     except ValueError as error:
@@ -34,6 +38,21 @@ def ranked(labels: Mapping[int, str], scores: np.ndarray, top_k: int) -> list[di
     """The best labels of one row of scores as ``{"label", "score"}``, best first."""
     order = np.argsort(-scores, kind="stable")[:top_k].tolist()
     return [{"label": name(labels, index), "score": scores[index].item()} for index in order]
+
+
+def table(noun: str, shown: Sequence[str], answers: Sequence[Any]) -> Table:
+    """What was given, label and score; one row per label.
+
+    Args:
+        noun: What was given.
+        shown: Each of them for a person.
+        answers: Per item the labels that :func:`ranked` gives.
+    """
+    rows = []
+    for first, answer in zip(shown, answers, strict=True):
+        for position, scored in enumerate(answer):
+            rows.append(("" if position else first, scored["label"], f"{scored['score']:.4f}"))
+    return Table((noun, "label", "score"), tuple(rows))
 
 
 def count(top_k: Any) -> int:
