@@ -20,6 +20,7 @@ class Head:
         aliases: Other names that published graphs give them → the model's own.
         scores: Those outputs that are class scores, whose largest entry must agree in the proof.
         takes: What the model is given, of :data:`MODALITIES`.
+        unordered: Those outputs [batch, rows, …] whose rows are one set in no order, as a detector's queries are.
         classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
         kinds: Kinds of sentence-transformers models that answer it (``CrossEncoder``), which their own files name. A head that
             every encoder fits is only theirs.
@@ -31,6 +32,7 @@ class Head:
     aliases: Mapping[str, str] = field(default_factory=dict)
     scores: tuple[str, ...] = ()
     takes: tuple[str, ...] = (TEXT,)
+    unordered: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
 

@@ -47,6 +47,7 @@ def compare(
         ProofFailed: An output is missing, of another shape, or not finite.
     """
     rows_expected, rows_actual = [], []
+    tokens = not classes and _per_token(name, feeds, expected)
     scale = 0.0
     worst_rel = 0.0
     for probe, want, got in zip(feeds, expected, actual, strict=True):
@@ -56,7 +57,7 @@ def compare(
                 hint="the conversion is broken; try another --exporter",
                 output=name,
             )
-        a, b = (_rows(probe, array, classes=classes) for array in (want[name], got[name]))
+        a, b = (_rows(probe, array, classes=classes, tokens=tokens) for array in (want[name], got[name]))
         if want[name].shape != got[name].shape:
             raise ProofFailed(
                 f"output `{name}` has shape {_shape(got[name])}, the reference {_shape(want[name])}",
@@ -76,14 +77,15 @@ def compare(
         worst_rel = max(worst_rel, float(np.abs(a - b).max(initial=0.0)) / (scale or 1.0))
         rows_expected.append(a)
         rows_actual.append(b)
-    want_all, got_all = np.concatenate(rows_expected), np.concatenate(rows_actual)
+    pairs = _gathered(rows_expected, rows_actual)
+    agreements = [_top1(want, got) for want, got in pairs if classes and want.shape[-1] > 1]
     return OutputParity(
         name=name,
-        max_abs=float(np.abs(want_all - got_all).max(initial=0.0)),
+        max_abs=max(float(np.abs(want - got).max(initial=0.0)) for want, got in pairs),
         max_rel=worst_rel,
-        min_cosine=_min_cosine(want_all, got_all),
-        explained=_explained(want_all, got_all),
-        top1=_top1(want_all, got_all) if classes and want_all.shape[-1] > 1 else None,
+        min_cosine=min(_min_cosine(want, got) for want, got in pairs),
+        explained=_explained(pairs),
+        top1=min(agreements) if agreements else None,
     )
 
 
@@ -132,12 +134,26 @@ def accept(certificate: Certificate, *, variant: str, full_precision: bool) -> C
     )
 
 
-def _rows(feeds: Arrays, array: np.ndarray, *, classes: bool) -> np.ndarray:
+def _per_token(name: str, feeds: Sequence[Arrays], expected: Sequence[Arrays]) -> bool:
+    """Whether an output has one number for each token, as a model of question answering says where an answer starts.
+
+    No row of class scores can look like it: the probes have several lengths.
+    """
+    masks = [probe.get("attention_mask") for probe in feeds]
+    return all(
+        mask is not None and want[name].shape == mask.shape
+        for mask, want in zip(masks, expected, strict=True)
+    )
+
+
+def _rows(feeds: Arrays, array: np.ndarray, *, classes: bool, tokens: bool) -> np.ndarray:
     values = array.astype(np.float64)
     if classes and values.ndim == 4:  # a score per class and pixel: [batch, classes, height, width]
         values = np.moveaxis(values, 1, -1)
     mask = feeds.get("attention_mask")
-    if mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
+    if mask is not None and tokens and values.shape == mask.shape:
+        values = values[mask.astype(bool)][:, None]
+    elif mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
         values = values[mask.astype(bool)]
     return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
 
@@ -152,9 +168,20 @@ def _min_cosine(want: np.ndarray, got: np.ndarray) -> float:
     return float(min(1.0, cosine.min()))
 
 
-def _explained(want: np.ndarray, got: np.ndarray) -> float:
-    spread = float(((want - want.mean(0)) ** 2).sum())
-    missed = float(((want - got) ** 2).sum())
+def _gathered(
+    expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rows of all probes as one pair, or a pair per probe where their vectors differ in size (maps, scores of texts)."""
+    if len({rows.shape[-1] for rows in expected}) == 1:
+        return [(np.concatenate(expected), np.concatenate(actual))]
+    return list(zip(expected, actual, strict=True))
+
+
+def _explained(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    # Vectors of one size vary about their mean; those of several sizes have none in common but that of their numbers.
+    axis = 0 if len(pairs) == 1 else None
+    spread = float(sum(((want - want.mean(axis)) ** 2).sum() for want, _ in pairs))
+    missed = float(sum(((want - got) ** 2).sum() for want, got in pairs))
     return 1.0 - missed / spread if spread else float(missed == 0)
 
 

@@ -73,6 +73,10 @@ def _route(name: str) -> Any:
         from gpux.export import tokenizer_route
 
         return tokenizer_route
+    if name == toolchains.OPTIMUM.name:
+        from gpux.export import optimum_route
+
+        return optimum_route
     from gpux.export import transformers_route
 
     return transformers_route

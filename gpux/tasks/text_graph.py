@@ -64,6 +64,7 @@ class TextGraph:
         session: Its open graph.
         max_length: Longest sequence in tokens, ``None`` for no limit.
         lower: Lower-case every text first.
+        whole: Leave texts uncut; the task does that.
         markers: As :class:`gpux.tasks.tokens.Tokenizer` takes them.
         most: Most padded tokens of a batch, where the graph's outputs per token are so large that memory is in question.
 
@@ -82,6 +83,7 @@ class TextGraph:
         *,
         max_length: int | None,
         lower: bool = False,
+        whole: bool = False,
         markers: Sequence[str] = (),
         most: int | None = None,
     ) -> None:
@@ -100,7 +102,7 @@ class TextGraph:
                 hint="feed it tensors: model.session.run({...})",
                 reference=artifact.reference,
             )
-        self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower, markers=markers)
+        self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower, whole=whole, markers=markers)
         self.expansion: Expansion | None = None
 
     def run(
@@ -117,19 +119,29 @@ class TextGraph:
         for first, encodings in self._windows(texts):
             if not truncate:
                 self._refuse_cut(encodings, first)
-            for members in self._batches(encodings):
-                feeds, spans = self._pad([encodings[i] for i in members])
-                clock.lap("preprocess")
-                answer = self._session.run(feeds, outputs)
-                clock.lap("infer")
-                yield Batch([first + i for i in members], spans, answer, feeds["input_ids"])
-                clock.lap("postprocess")
+            yield from self.run_encoded(encodings, clock, outputs, first=first)
+
+    def run_encoded(
+        self, encodings: Sequence[Encoding], clock: Clock, outputs: Sequence[str], *, first: int = 0
+    ) -> Iterator[Batch]:
+        """As :meth:`run`, for texts that were made into tokens already; their ``rows`` are numbered from ``first``."""
+        for members in self._batches(encodings):
+            feeds, spans = self._pad([encodings[i] for i in members])
+            clock.lap("preprocess")
+            answer = self._session.run(feeds, outputs)
+            clock.lap("infer")
+            yield Batch([first + i for i in members], spans, answer, feeds["input_ids"])
+            clock.lap("postprocess")
 
     def feeds(self, texts: Sequence[Text]) -> Iterator[dict[str, np.ndarray]]:
         """What :meth:`run` would give the graph: one array [rows, tokens] per input, batch after batch."""
         for _, encodings in self._windows(texts):
-            for members in self._batches(encodings):
-                yield self._pad([encodings[i] for i in members])[0]
+            yield from self.feeds_encoded(encodings)
+
+    def feeds_encoded(self, encodings: Sequence[Encoding]) -> Iterator[dict[str, np.ndarray]]:
+        """What :meth:`run_encoded` would give the graph."""
+        for members in self._batches(encodings):
+            yield self._pad([encodings[i] for i in members])[0]
 
     def count(self, texts: Sequence[Text]) -> int:
         """Tokens of all texts as the graph sees them: truncated, with special tokens, without padding."""

@@ -32,6 +32,14 @@ def choose(saved=None, *, tag=None, embeds=False, requested=None, kind=None, nam
         ("BertModel", "text-classification", True, "sentence-similarity"),
         ("BertForMaskedLM", None, True, "sentence-similarity"),
         (None, "text-classification", False, "text-classification"),
+        ("BertForMaskedLM", None, False, "fill-mask"),
+        ("BertForPreTraining", None, False, "fill-mask"),
+        ("BertForMaskedLM", "feature-extraction", False, "feature-extraction"),
+        ("CamembertForTokenClassification", None, False, "token-classification"),
+        ("RobertaForQuestionAnswering", "question-answering", False, "question-answering"),
+        ("DebertaV2ForSequenceClassification", "zero-shot-classification", False, "zero-shot-classification"),
+        ("DebertaV2ForSequenceClassification", None, False, "text-classification"),
+        ("DebertaV2ForSequenceClassification", "question-answering", False, "text-classification"),
     ],
 )
 def test_class_and_tag_decide(saved, tag, embeds, task):
@@ -59,9 +67,6 @@ def test_what_was_asked_for_must_have_weights():
 @pytest.mark.parametrize(
     ("saved", "task"),
     [
-        ("BertForMaskedLM", "fill-mask"),
-        ("BertForTokenClassification", "token-classification"),
-        ("RobertaForQuestionAnswering", "question-answering"),
         ("LlamaForCausalLM", "text-generation"),
         ("GPT2LMHeadModel", "text-generation"),
         ("T5ForConditionalGeneration", "text2text-generation"),
@@ -72,6 +77,12 @@ def test_a_task_that_is_not_run_is_named(saved, task):
         choose(saved)
     assert caught.value.hint
     assert caught.value.architecture == saved
+
+
+@pytest.mark.parametrize("saved", ["ElectraForPreTraining", "Wav2Vec2ForPreTraining", "ViTMAEForPreTraining"])
+def test_a_pretraining_head_of_another_kind_fills_no_masks(saved):
+    with pytest.raises(UnsupportedModel, match="nothing in"):
+        choose(saved)
 
 
 @pytest.mark.parametrize(
