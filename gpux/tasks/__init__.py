@@ -17,7 +17,7 @@ _SHARED = {
     "__init__", "added_tokens", "ahead", "arguments", "audio_chunks", "audio_frames", "audio_graph", "audio_pipeline",
     "audio_samples", "batching", "boxes", "class_labels", "comparison", "ctc_text", "embedding", "entities",
     "image_pipeline", "interpolation", "layers", "limits", "multi_vector", "pieced_pipeline", "pieces", "pipeline",
-    "pixel_graph", "pooling", "prompts", "qa_samples", "ranking", "safetensors", "scores", "segments",
+    "pixel_graph", "pooling", "prompts", "qa_samples", "ranking", "safetensors", "segments",
     "sentence_modules", "spans", "special_tokens", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
 }  # fmt: skip
 
