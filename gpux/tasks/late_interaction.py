@@ -15,7 +15,7 @@ from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, multi_vector, ranking, texts, tokens
+from gpux.tasks import layers, limits, multi_vector, ranking, special_tokens, texts
 from gpux.tasks.multi_vector import DOCUMENT, QUERY
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import Batch, Expansion, TextGraph
@@ -282,22 +282,22 @@ def _output(artifact: Artifact, session: Session) -> Any:
 
 
 def _expansion(artifact: Artifact, graph: TextGraph, filling: multi_vector.Filling) -> Expansion:
-    special = (
-        [filling.token] if filling.token else [tokens.special(artifact, "mask_token"), "[MASK]", "<mask>"]
-    )
-    special += [] if filling.token else [tokens.special(artifact, "eos_token")]
-    for token in special:
-        index = graph.tokenizer.id_of(token) if token else None
-        if index is not None:
-            return Expansion(index, filling.length, filling.attend)
-    raise layers.unsupported(artifact, "queries to be filled up with a token that its vocabulary lacks")
+    named = filling.token
+    found: int | None = graph.tokenizer.backend.token_to_id(named) if named else None
+    for part, usual in (special_tokens.MASK, ("eos_token", ())) if not named else ():
+        token = special_tokens.find(artifact, graph.tokenizer, part, usual)
+        found = token[1] if found is None and token else found
+    if found is None:
+        raise layers.unsupported(artifact, "queries to be filled up with a token that its vocabulary lacks")
+    return Expansion(found, filling.length, filling.attend)
 
 
 def _skipped(artifact: Artifact, graph: TextGraph, words: Sequence[str]) -> list[int]:
     """Ids of the words that are single tokens; the others come to the unknown token, which must count."""
-    unknown = tokens.special(artifact, "unk_token")
-    found = {word: graph.tokenizer.id_of(word) for word in words}
-    lacking = graph.tokenizer.id_of(unknown) if unknown else None
+    unknown = special_tokens.find(artifact, graph.tokenizer, *special_tokens.UNKNOWN)
+    found = {word: graph.tokenizer.backend.token_to_id(word) for word in words}
     return [
-        index for word, index in found.items() if index is not None and (index != lacking or word == unknown)
+        index
+        for word, index in found.items()
+        if index is not None and (unknown is None or (word, index) == unknown or index != unknown[1])
     ]

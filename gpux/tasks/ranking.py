@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gpux.errors import InvalidInput
-from gpux.tasks import texts
+from gpux.tasks import arguments, texts
 from gpux.tasks.pipeline import Clock
 
 KEYS = ("query", "documents")
@@ -77,15 +77,13 @@ def ranked(
 
 
 def check_top_k(top_k: Any) -> None:
-    """Make sure that ``top_k`` is a number of documents, or ``None`` for all.
+    """Make sure that ``top_k`` is a number of answers, or ``None`` for all.
 
     Raises:
         InvalidInput: It is not.
     """
-    if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-        raise InvalidInput(
-            f"`top_k` is {top_k!r}", hint="give a whole number from 1, or None for all", top_k=top_k
-        )
+    if top_k is not None:
+        arguments.whole("top_k", top_k)
 
 
 def parse(text: str, keys: Iterable[str] = KEYS) -> Any:

@@ -11,11 +11,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from gpux.artifact import Artifact
-from gpux.errors import InvalidInput
 from gpux.fields import Fields, modules
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import comparison, layers, limits, ranking, texts
+from gpux.tasks import arguments, comparison, layers, limits, ranking, texts
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.prompts import Prompts
 from gpux.tasks.text_graph import TextGraph
@@ -197,10 +196,8 @@ class TaskPipeline(TextPipeline):
         self, flat: Sequence[str], clock: Clock, most: int | None, prompt_name: str | None, prompt: str | None
     ) -> Iterator[tuple[int, layers.Floats]]:
         """The position of each text and its weights, float32 [vocabulary], batch by batch."""
-        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            raise InvalidInput(
-                f"`max_active_dims` is {most!r}", hint="give a whole number from 1", max_active_dims=most
-            )
+        if most is not None:
+            arguments.whole("max_active_dims", most)
         keep = self._most if most is None else most
         prefix = self._prompts.find(prompt_name, prompt)
         for batch in self._graph.run([prefix + text for text in flat], clock, [self._output]):
@@ -228,7 +225,7 @@ class TaskPipeline(TextPipeline):
     def _decoded(self, sparse: _Sparse, top_k: int | None) -> dict[str, float]:
         active, weights = sparse
         order = np.argsort(-weights, kind="stable")[:top_k]
-        name = self._graph.tokenizer.token_of
+        name = self._graph.tokenizer.backend.id_to_token
         return {
             name(index) or f"[{index}]": weight
             for index, weight in zip(active[order].tolist(), weights[order].tolist(), strict=True)

@@ -16,7 +16,7 @@ from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, scores, texts
+from gpux.tasks import class_labels, layers, limits, texts
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.text_pipeline import TextPipeline
@@ -53,6 +53,7 @@ class TaskPipeline(TextPipeline):
             )
         self._labels = _labels(config)
         self._problem = config.text("problem_type")
+        self._config = config
         self._graph = TextGraph(artifact, session, max_length=limits.tokenizer_limit(artifact))
 
     def answer(
@@ -82,7 +83,7 @@ class TaskPipeline(TextPipeline):
         """
         keep = _top_k(top_k)
         graph, checked = self._seen(items, {})
-        apply = self._apply(function_to_apply)
+        apply = class_labels.function(function_to_apply, self._config, one_label=class_labels.sigmoid)
         answers: list[Any] = [None] * len(checked)
         for batch in graph.run(checked, clock, [self._output], truncate=truncation):
             found = apply(batch.outputs[self._output].astype(np.float32, copy=False))
@@ -129,15 +130,6 @@ class TaskPipeline(TextPipeline):
     def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
         return self._graph, [texts.text_or_pair(item, position=i) for i, item in enumerate(items)]
 
-    def _apply(self, name: str | None) -> scores.Function:
-        if name is not None:
-            return scores.named(name)
-        if self._problem == "regression":
-            return scores.unchanged
-        if self._problem == "multi_label_classification":
-            return scores.sigmoid
-        return _by_width
-
     def _label(self, index: int) -> str:
         return self._labels.get(index, f"LABEL_{index}")
 
@@ -165,7 +157,3 @@ def _top_k(top_k: Any) -> int | None:
             f"`top_k` is {top_k!r}", hint="give a whole number from 1, or None for all labels", top_k=top_k
         )
     return top_k
-
-
-def _by_width(logits: np.ndarray) -> np.ndarray:
-    return scores.sigmoid(logits) if logits.shape[-1] == 1 else scores.softmax(logits)

@@ -15,7 +15,7 @@ from gpux.errors import InvalidInput, InvalidSetting, UnsupportedModel
 from gpux.fields import Fields, modules
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, ranking, scores, text_samples, texts
+from gpux.tasks import arguments, class_labels, layers, limits, ranking, text_samples, texts
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.prompts import Prompts
 from gpux.tasks.text_graph import TextGraph
@@ -97,7 +97,7 @@ class TaskPipeline(TextPipeline, ranking.Ranks):
             UnsupportedModel: Documents are to be ranked by a model of several labels.
         """
         ranking.check_top_k(top_k)
-        apply = self._activation if function_to_apply is None else scores.named(function_to_apply)
+        apply = self._activation if function_to_apply is None else _function(function_to_apply)
         pairs, counts = self._pairs(items, self._prompts.find(prompt_name, prompt))
         found = np.empty((len(pairs), self._labels), dtype=np.float32)
         for batch in self._graph.run(pairs, clock, [self._output], truncate=truncation):
@@ -227,7 +227,7 @@ def _labels(artifact: Artifact) -> int:
     return config.whole("num_labels", least=1) or len(config.table("id2label").data) or 1
 
 
-def _activation(artifact: Artifact, settings: Fields, *, one: bool) -> scores.Function:
+def _activation(artifact: Artifact, settings: Fields, *, one: bool) -> layers.Layer:
     """The activation that the model was saved with; without one it is the sigmoid of a single score, and nothing else.
 
     The paths of other packages' functions are not trusted, as sentence-transformers does not trust them.
@@ -242,4 +242,19 @@ def _activation(artifact: Artifact, settings: Fields, *, one: bool) -> scores.Fu
     for name in (settings.text("activation_fn"), named):
         if name is not None and name.startswith("torch."):
             return layers.activation(artifact, name, "its scores")
-    return scores.sigmoid if one else scores.unchanged
+    return class_labels.sigmoid if one else _unchanged
+
+
+def _unchanged(logits: layers.Floats) -> layers.Floats:
+    return logits
+
+
+def _function(name: str) -> layers.Layer:
+    return _FUNCTIONS[arguments.among("function_to_apply", name, tuple(_FUNCTIONS))]
+
+
+_FUNCTIONS: dict[str, layers.Layer] = {
+    "sigmoid": class_labels.sigmoid,
+    "softmax": class_labels.softmax,
+    "none": _unchanged,
+}

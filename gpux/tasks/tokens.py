@@ -114,16 +114,6 @@ class Tokenizer:
         except BaseException as error:
             raise _unusable(self._artifact, error) from error
 
-    def id_of(self, token: str) -> int | None:
-        """The id of a token of the vocabulary."""
-        index: int | None = self.backend.token_to_id(token)
-        return index
-
-    def token_of(self, index: int) -> str | None:
-        """The token of an id; ``None`` where the model has more ids than the vocabulary."""
-        token: str | None = self.backend.id_to_token(index)
-        return token
-
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the front of a text, the leading special ones included."""
         ids = self([prompt])[0].ids
@@ -200,7 +190,7 @@ def _check_room(artifact: Artifact, backend: Backend, limit: int) -> None:
 
 def _padding(artifact: Artifact, backend: Backend, settings: Fields) -> Padding:
     saved = backend.padding or {}
-    token = special(artifact, "pad_token")
+    token = _pad_token(settings) or _pad_token(Fields(artifact, "special_tokens_map.json"))
     known = backend.token_to_id(token) if token else None
     if known is None:
         known = saved.get("pad_id", Fields(artifact, "config.json").whole("pad_token_id", least=-1))
@@ -211,15 +201,9 @@ def _padding(artifact: Artifact, backend: Backend, settings: Fields) -> Padding:
     return Padding(token=max(known or 0, 0) % MOST, type=kind % MOST, left=side == "left")
 
 
-def special(artifact: Artifact, name: str) -> str | None:
-    """The special token that the model's files call ``mask_token``, ``pad_token`` and so on."""
-    for path in ("tokenizer_config.json", "special_tokens_map.json"):
-        settings = Fields(artifact, path)
-        nested = isinstance(settings.data.get(name), dict)
-        token = settings.table(name).text("content") if nested else settings.text(name)
-        if token:
-            return token
-    return None
+def _pad_token(settings: Fields) -> str | None:
+    nested = isinstance(settings.data.get("pad_token"), dict)
+    return settings.table("pad_token").text("content") if nested else settings.text("pad_token")
 
 
 def _normalize_as_bert(backend: Backend, settings: Fields) -> None:
