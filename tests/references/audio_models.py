@@ -122,6 +122,14 @@ def save(directory: Path, name: str, model: Any, *parts: Any, outputs: Sequence[
         part.save_pretrained(directory / name)
     model.set_attn_implementation("eager")
     feeds, axes = example(name, parts[-1])
+    rows = {0: "batch"} if name != "clap" else {0: "audios"}
+    axes = {
+        **dict.fromkeys(outputs, rows),
+        "logits_per_audio": {0: "audios", 1: "texts"},
+        "text_embeds": {0: "texts"},
+        **axes,
+    }
+    axes = {value: axes[value] for value in (*feeds, *outputs)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what tracing fixes, the answers at other lengths show
         torch.onnx.export(
