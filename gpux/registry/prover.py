@@ -131,11 +131,6 @@ def _row_by_row(
         lengths.append(length)
         for name, array in _named(single, aliases).items():
             rows.setdefault(name, []).append(array)
-<<<<<<< HEAD
-=======
-    if texts:
-        rows = {name: _padded(parts, lengths, width) for name, parts in rows.items()}
->>>>>>> textone
     if len(sizes) == 1:
         return {
             name: _stacked(name, _padded(parts, lengths, width) if texts else parts)
