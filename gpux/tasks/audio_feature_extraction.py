@@ -21,7 +21,16 @@ class TaskPipeline(AudioPipeline):
 
     head: ClassVar[Head] = Head(
         auto="AutoModel",
-        suffixes=("Model", "ForPreTraining", "ForXVector", ""),
+        # What was pre-trained, or taught to tell speakers apart, has the encoder's weights and no other task's head.
+        suffixes=(
+            "Model",
+            "ForXVector",
+            "Wav2Vec2ForPreTraining",
+            "ConformerForPreTraining",
+            "UniSpeechForPreTraining",
+            "UniSpeechSatForPreTraining",
+            "",
+        ),
         outputs=("last_hidden_state",),
         takes=(AUDIO,),
     )
