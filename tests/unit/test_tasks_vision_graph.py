@@ -11,6 +11,7 @@ from onnx import TensorProto
 from vision_tasks import SMALL, means_graph, open_task, picture
 
 from gpux.errors import InvalidInput, UnsupportedModel
+from gpux.tasks.failures import Failed
 from gpux.tasks.pipeline import Clock
 
 TASK = "image-classification"
@@ -169,6 +170,18 @@ def test_a_bad_picture_is_named_by_its_place_and_leaves_no_thread(opened, tmp_pa
     with pytest.raises(InvalidInput, match="input 2"):
         list(answers)
     assert not [t for t in threading.enumerate() if t.name.startswith("gpux-ahead")]
+
+
+def test_the_rest_goes_on_where_a_picture_fails(opened):
+    task = opened(means_graph(), FREE, batch=3)
+    items = [*sizes(7), "no such file.jpg", *sizes(4), 5]
+    answers = list(task.stream(iter(items), fail_fast=False, window=4))
+    assert len(answers) == len(items)
+    failed = [answer for answer in answers if isinstance(answer, Failed)]
+    assert [one.position for one in failed] == [7, 12]
+    for item, answer in zip(items, answers, strict=True):
+        if not isinstance(answer, Failed):
+            assert scores(answer) == pytest.approx(expected(item), abs=1e-5)
 
 
 def test_a_stream_that_is_left_ends_its_threads(opened):
