@@ -84,7 +84,9 @@ def load(
     task = _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
-    decision = _decision(artifact, available, request, pipeline, progress)
+    # A task that runs any graph proves nothing of its own: the graph is held to what the stored task reads of it.
+    proven = pipeline if pipeline.head.takes else tasks.find(artifact.task)
+    decision = _decision(artifact, available, request, proven, progress)
     opening = _Opening(artifact, decision.plan(), available, decision)
     planned = perf_counter()
     pipeline.prefetch(artifact)
@@ -279,8 +281,7 @@ def _closest(store: Store, text: str) -> str | None:
 def _task(artifact: Artifact, task: str | None) -> str:
     if task is None or task == artifact.task:
         return artifact.task
-    tasks.find(task)
-    if {task, artifact.task} <= _EMBED:
+    if {task, artifact.task} <= _EMBED or not tasks.find(task).head.takes:
         return task
     raise UnknownTask(
         f"`{artifact.reference}` is stored for {artifact.task}, not for {task}",

@@ -242,8 +242,10 @@ class _Attempt:
             assembly.place(snapshot.directory / external, graph.parent / relative, link=snapshot.shared)
         if references is None:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
-            names = [spec.name for spec in summary.inputs]
-            probes.save(references.probes, probes.text_probes(**probes.settings(self.order.config, names)))
+            references.probes.unlink(missing_ok=True)  # of another graph
+            if self.order.head.takes:  # else the proof finds them, by trying
+                names = [spec.name for spec in summary.inputs]
+                probes.save(references.probes, probes.text_probes(**probes.settings(self.order.config, names)))
         save = None if references.outputs else self.folder / "reference.npz"
         proven = self._prove(graph, variant, references, save=save)
         if save:

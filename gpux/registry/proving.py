@@ -72,7 +72,8 @@ def prove(
         graph: The ONNX file.
         variant: Its precision, which decides what is good enough.
         head: The task's head.
-        probes: The inputs, as :func:`gpux.export.probes.save` wrote them.
+        probes: The inputs, as :func:`gpux.export.probes.save` wrote them; of a task that takes nothing but tensors they are found
+            and written here.
         reference: The expected outputs; the graph's own, row by row, when ``None``.
         against: What the reference is, for the certificate.
         save: Where to write the graph's outputs, so that other variants can be compared with them.
@@ -95,6 +96,7 @@ def prove(
         "scores": list(head.scores),
         # An embedding can be made of other outputs than the model's own; class scores cannot.
         "needs": list(head.scores),
+        "raw": not head.takes,
     }
     try:
         result = parent.run("gpux.registry.prover", job, progress=progress, bounds=_bounds(graph))

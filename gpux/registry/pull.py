@@ -23,6 +23,7 @@ from gpux.errors import (
 )
 from gpux.events import Event, Progress, silent
 from gpux.export import heads, toolchains
+from gpux.head import TEXT
 from gpux.reference import MLPACKAGE, VARIANTS, parse
 from gpux.registry import assembly, disk
 from gpux.registry.conversion import Converted, convert
@@ -257,7 +258,7 @@ def _with_stored(
 
 
 def _manifest(workspace: Path, wish: Wish, found: Study, converted: Converted) -> Manifest:
-    if not (workspace / "tokenizer.json").exists():
+    if TEXT in found.order.head.takes and not (workspace / "tokenizer.json").exists():
         raise ExporterMissing(
             f"`{wish.name}` has no tokenizer.json, and making one needs the exporter",
             hint="gpux exporter install transformers",

@@ -12,6 +12,7 @@ from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
 from gpux.export import heads, ready
 from gpux.reference import MLPACKAGE
+from gpux.registry import bare
 from gpux.registry.conversion import Order
 from gpux.registry.wish import Wish
 from gpux.sources.listing import Listing, Wants
@@ -62,8 +63,12 @@ def study(wish: Wish, progress: Progress) -> Study:
 
     snapshot = fetch(Wants(code=wish.trust_remote_code))
     config = _read_config(snapshot)
-    task = heads.choose_task(
-        {name: tasks.find(name).head for name in tasks.names()},
+    every = {name: tasks.find(name).head for name in tasks.names()}
+    plain = bare.task(every, listing, snapshot, requested=wish.task)
+    if plain:
+        listing, config = bare.one_graph(listing), {}
+    task = plain or heads.choose_task(
+        {name: head for name, head in every.items() if head.takes},
         config,
         pipeline_tag=listing.pipeline_tag,
         embeds=snapshot.find("modules.json") is not None,

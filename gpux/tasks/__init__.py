@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
     "__init__", "added_tokens", "batching", "embedding", "layers", "limits", "pipeline", "pooling", "safetensors", "sentence_modules",
-    "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
+    "tensor_items", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
 }  # fmt: skip
 
 

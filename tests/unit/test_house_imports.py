@@ -11,6 +11,7 @@ LEAVES = {
     "entry_points",
     "errors",
     "events",
+    "examples",
     "hardware",
     "head",
     "onnx_reader",
