@@ -25,6 +25,7 @@ from gpux.errors import ProofFailed, UnsupportedModel
 from gpux.events import Progress
 from gpux.export import checkpoint, coreml_operators, probes, proof
 from gpux.export.encoder import Encoder, examine
+from gpux.head import TEXT
 
 PACKAGE = f"model{package_reader.SUFFIX}"
 
@@ -44,6 +45,7 @@ def run(
     *,
     auto: str | Sequence[str],
     outputs: tuple[str, ...],
+    takes: tuple[str, ...],
     scores: tuple[str, ...],
     allow_pickle: bool,
     trust_remote_code: bool,
@@ -56,6 +58,7 @@ def run(
         output: An empty directory for ``model.mlpackage``, beside the probes and the references.
         auto: The transformers auto class.
         outputs: Names of the model's outputs to keep, those that exist.
+        takes: What the task gives it, of :data:`gpux.head.MODALITIES`.
         scores: Those of the outputs that are class scores.
         allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
         trust_remote_code: Whether the checkpoint's own code may run.
@@ -70,11 +73,13 @@ def run(
         ProofFailed: The trace computes something else than the model, the specification does not fit it, or the package
             gives other answers.
     """
+    _only_texts(takes)
     encoder = examine(
         source,
         output,
         auto=auto,
         outputs=outputs,
+        takes=takes,
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
         progress=progress,
@@ -101,9 +106,9 @@ def _check_specification(package: Path, encoder: Encoder) -> str:
     summary = package_reader.summarise(coremltools.utils.load_spec(str(package)))
     wrong = package_reader.misfits(
         summary,
-        inputs=encoder.inputs["inputs"],
+        inputs=encoder.inputs.names,
         outputs=encoder.outputs,
-        ranges=((1, ROWS), (1, encoder.inputs["maximum"])),
+        ranges=((1, ROWS), (1, _maximum(encoder))),
         version=_TARGET.value,
     )
     if wrong:
@@ -114,13 +119,26 @@ def _check_specification(package: Path, encoder: Encoder) -> str:
     return summary.macos
 
 
+def _only_texts(takes: tuple[str, ...]) -> None:
+    if takes != (TEXT,):
+        raise UnsupportedModel(
+            f"Core ML packages are made of text encoders, and this model is given {' and '.join(takes)}",
+            hint="pull it without --variant mlpackage",
+        )
+
+
+def _maximum(encoder: Encoder) -> int:
+    assert encoder.inputs.tokens is not None  # noqa: S101 - the route refuses what reads no texts
+    return encoder.inputs.tokens.maximum
+
+
 class _Positional(torch.nn.Module):  # type: ignore[misc]
     """The model as tracing wants it: tensors in by position, tensors out as a tuple."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.model = encoder.model
-        self.names = list(encoder.inputs["inputs"])
+        self.names = list(encoder.inputs.names)
         self.outputs = encoder.outputs
 
     def forward(self, *tensors: Any) -> tuple[Any, ...]:
@@ -129,7 +147,7 @@ class _Positional(torch.nn.Module):  # type: ignore[misc]
 
 
 def _trace(encoder: Encoder) -> Any:
-    feeds = probes.traced(**encoder.inputs)
+    feeds = probes.traced(encoder.inputs)
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a trace fixes, the probes at other shapes show
@@ -168,7 +186,7 @@ def _check_trace(traced: Any, encoder: Encoder, *, scores: tuple[str, ...]) -> N
 
 def _convert(traced: Any, encoder: Encoder, package: Path) -> None:
     coreml_operators.register()
-    maximum = encoder.inputs["maximum"]
+    maximum = _maximum(encoder)
     rows = coremltools.RangeDim(1, ROWS, default=USUAL[0])
     tokens = coremltools.RangeDim(1, maximum, default=min(USUAL[1], maximum))
     try:
@@ -181,7 +199,7 @@ def _convert(traced: Any, encoder: Encoder, package: Path) -> None:
                 minimum_deployment_target=_TARGET,
                 inputs=[
                     coremltools.TensorType(name=name, shape=(rows, tokens), dtype=np.int32)
-                    for name in encoder.inputs["inputs"]
+                    for name in encoder.inputs.names
                 ],
                 outputs=[coremltools.TensorType(name=name, dtype=np.float32) for name in encoder.outputs],
                 skip_model_load=True,

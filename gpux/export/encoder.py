@@ -1,4 +1,4 @@
-"""Loads a text encoder in PyTorch, asks it the probes, and keeps its answers: what every route that exports begins with.
+"""Loads an encoder in PyTorch, asks it the probes, and keeps its answers: what every route that exports begins with.
 
 Imported only where a framework is: in the exporter's environment.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import transformers
 from gpux.errors import UnsupportedModel
 from gpux.events import Event, Progress
 from gpux.export import checkpoint, probes
+from gpux.export.inputs import TEXT_INPUTS, Inputs, Shape, Tokens, describe, read_processor
+from gpux.head import TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Encoder:
 
     Attributes:
         model: The PyTorch module, in fp32 and ready for inference.
-        inputs: What :func:`gpux.export.probes.text_probes` is made from; ``inputs`` and ``maximum`` among it.
+        inputs: What it is given.
         outputs: Those of the wanted outputs that it has.
         feeds: The probes.
         references: Its outputs on them.
@@ -35,7 +37,7 @@ class Encoder:
     """
 
     model: Any
-    inputs: dict[str, Any]
+    inputs: Inputs
     outputs: tuple[str, ...]
     feeds: list[probes.Feeds]
     references: list[probes.Feeds]
@@ -57,17 +59,19 @@ def examine(
     *,
     auto: str | Sequence[str],
     outputs: tuple[str, ...],
+    takes: tuple[str, ...],
     allow_pickle: bool,
     trust_remote_code: bool,
     progress: Progress,
 ) -> Encoder:
-    """Load an encoder, and write ``probes.npz``, ``reference.npz`` and ``tokenizer.json`` to a directory.
+    """Load an encoder, and write ``probes.npz``, ``reference.npz`` and, where it reads texts, ``tokenizer.json`` to a directory.
 
     Args:
         source: The model's directory.
         output: An empty directory.
         auto: The transformers auto class.
         outputs: Names of the model's outputs to keep, those that exist.
+        takes: What the task gives it, of :data:`gpux.head.MODALITIES`.
         allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
         trust_remote_code: Whether the checkpoint's own code may run.
         progress: Receives a line per step.
@@ -77,19 +81,22 @@ def examine(
     """
     torch.manual_seed(0)
     clock = Clock(progress)
-    tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
+    tokenizer = None
+    if TEXT in takes:
+        clock.step("loading the tokenizer")
+        tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
     clock.step("loading the checkpoint")
     model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-    settings = _input_settings(model, tokenizer)
+    inputs = _inputs(model, source, takes, outputs, tokenizer)
     clock.step("computing the reference outputs")
-    feeds = probes.text_probes(**settings)
+    feeds = probes.make(inputs)
     references = [checkpoint.compute(model, probe, outputs) for probe in feeds]
     kept = tuple(name for name in outputs if name in references[0])
     if not kept:
         raise checkpoint.absent(model, outputs)
     probes.save(output / "probes.npz", feeds)
     probes.save(output / "reference.npz", references)
-    return Encoder(model, settings, kept, feeds, references, clock)
+    return Encoder(model, inputs, kept, feeds, references, clock)
 
 
 class Clock:
@@ -98,7 +105,7 @@ class Clock:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._seconds: dict[str, float] = {}
-        self._name, self._since = "loading the tokenizer", time.perf_counter()
+        self._name, self._since = "starting", time.perf_counter()
 
     def step(self, name: str) -> None:
         """Begin a step, which ends the one before."""
@@ -134,9 +141,27 @@ def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
     return tokenizer
 
 
-def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
-    takes = inspect.signature(model.forward).parameters
-    config = model.config
+def _inputs(
+    model: Any, source: Path, takes: tuple[str, ...], outputs: tuple[str, ...], tokenizer: Any
+) -> Inputs:
+    names: dict[str, Shape] = dict.fromkeys(inspect.signature(model.forward).parameters, ())
+    if tokenizer is not None:
+        known = {*tokenizer.model_input_names, "input_ids"}
+        names = {name: shape for name, shape in names.items() if name in known or name not in TEXT_INPUTS}
+    described = describe(
+        takes,
+        model.config.to_dict(),
+        read_processor(source),
+        names,
+        outputs=outputs,
+        tokens=_tokens(model, tokenizer) if tokenizer is not None else None,
+    )
+    taken = tuple(name for name in described.names if name in names)
+    return replace(described, names=taken)
+
+
+def _tokens(model: Any, tokenizer: Any) -> Tokens:
+    config = model.config.get_text_config()
     positions = getattr(config, "max_position_embeddings", None) or 512
     pad = next(
         (p for p in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)) if p is not None), 0
@@ -145,14 +170,9 @@ def _input_settings(model: Any, tokenizer: Any) -> dict[str, Any]:
     tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
     padding = next((m.padding_idx for m in tables if getattr(m, "padding_idx", None) is not None), None)
     offset = 0 if padding is None else padding + 1
-    return {
-        "inputs": [
-            name
-            for name in probes.TEXT_INPUTS
-            if name in takes and name in {*tokenizer.model_input_names, "input_ids"}
-        ],
-        "vocabulary": int(config.vocab_size),
-        "pad": int(pad),
-        "maximum": int(positions) - offset,
-        "types": int(getattr(config, "type_vocab_size", 1) or 1),
-    }
+    return Tokens(
+        vocabulary=int(config.vocab_size),
+        pad=int(pad),
+        maximum=int(positions) - offset,
+        types=int(getattr(config, "type_vocab_size", 1) or 1),
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gpux.errors import UnsupportedModel
+from gpux.export.modalities import TIMM, given, model_type
 from gpux.head import Head
+
+_NOTHING: Mapping[str, Any] = {}
 
 # Tasks whose heads GPUX does not run yet, by the ending of the class: named in the error instead of guessed.
 _OTHERS = {
@@ -24,6 +27,8 @@ _OTHERS = {
 
 def architecture(config: Mapping[str, Any]) -> str | None:
     """The first class that the checkpoint was saved from, or ``None``."""
+    if model_type(config) == TIMM:
+        return "TimmWrapperForImageClassification" if config.get("num_classes") else "TimmWrapperModel"
     names = config.get("architectures")
     return str(names[0]) if isinstance(names, list) and names else None
 
@@ -32,6 +37,7 @@ def choose_task(
     heads: Mapping[str, Head],
     config: Mapping[str, Any],
     *,
+    processor: Mapping[str, Any] = _NOTHING,
     pipeline_tag: str | None,
     embeds: bool,
     requested: str | None,
@@ -42,6 +48,7 @@ def choose_task(
     Args:
         heads: Every task of this version with its head.
         config: The model's ``config.json``.
+        processor: Its processor's settings, as :func:`gpux.export.inputs.read_processor` gives them.
         pipeline_tag: What the source says.
         embeds: Whether the model has sentence-transformers modules.
         requested: What the user asked for; must fit the checkpoint.
@@ -51,17 +58,11 @@ def choose_task(
         UnsupportedModel: The checkpoint has no head that this version runs, or not the one asked for.
     """
     saved = architecture(config)
-    fitting = [task for task, head in heads.items() if saved is None or fits(head, saved)]
+    takes = given(config, processor)
+    fitting = [task for task, head in heads.items() if fits(head, saved, takes)]
     if requested:
         if requested not in fitting:
-            raise UnsupportedModel(
-                f"`{name}` has no trained head for {requested}: it was saved from {saved}",
-                hint=f"this checkpoint answers {', '.join(fitting)}"
-                if fitting
-                else "pull a checkpoint that was trained for the task",
-                task=requested,
-                architecture=saved,
-            )
+            raise _untrained(name, requested, saved, takes, fitting)
         return requested
     if pipeline_tag in fitting:
         return str(pipeline_tag)
@@ -88,11 +89,34 @@ def choose_task(
     )
 
 
-def fits(head: Head, saved: str) -> bool:
-    """Whether a class of that name carries the head's weights; an empty suffix stands for the bare encoder, which all do."""
-    return any(saved.endswith(suffix) for suffix in head.suffixes)
+def _untrained(
+    name: str, requested: str, saved: str | None, takes: Collection[str], fitting: list[str]
+) -> UnsupportedModel:
+    is_given = f", and is given {' and '.join(sorted(takes))}" if takes else ""
+    return UnsupportedModel(
+        f"`{name}` has no trained head for {requested}: it was saved from {saved or 'no class that it names'}{is_given}",
+        hint=f"this checkpoint answers {', '.join(fitting)}"
+        if fitting
+        else "pull a checkpoint that was trained for the task",
+        task=requested,
+        architecture=saved,
+    )
+
+
+def fits(head: Head, saved: str | None, takes: Collection[str] = ()) -> bool:
+    """Whether a class of that name carries the head's weights, and is given what the head's task gives it.
+
+    An empty suffix stands for the bare encoder, which every class has.
+    """
+    if takes and set(takes) != set(head.takes):
+        return False
+    if saved is None:
+        return True
+    return saved in head.classes if head.classes else any(saved.endswith(suffix) for suffix in head.suffixes)
 
 
 def _trained(head: Head, saved: str) -> bool:
     # GPT2LMHeadModel ends like a bare model and is none.
+    if head.classes:
+        return saved in head.classes
     return saved.endswith(tuple(s for s in head.suffixes if s)) and not saved.endswith(tuple(_OTHERS))

@@ -2,99 +2,113 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from gpux.export.inputs import Inputs, Pixels, Sound, Tokens
 
 Feeds = dict[str, np.ndarray]
 
 TRACED = (2, 16)
-"""The shape that the exporter traces with; no probe has it."""
+"""The texts that the exporter traces with; no probe has their shape."""
 
 SHAPES = ((1, 5), (1, 24), (3, 11), (4, 40), (2, 96), (1, 200), (1, 512))
-"""Batch size and longest length of each probe, the lengths within a batch falling to a third of it."""
+"""Batch size and longest length of each probe of texts, the lengths within a batch falling to a third of it."""
 
-TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""The inputs of a text encoder, of which a graph takes some."""
+BATCHES = (1, 3, 2)
+"""Batch size of each probe of pictures and features, whose sizes are fixed."""
+
+SIZES = ((1, 224, 320), (2, 330, 250), (3, 256, 256))
+"""Batch size, height and width of each probe of pictures whose sizes vary."""
+
+SAMPLES = ((1, 8_000), (2, 16_000), (3, 12_345), (1, 24_000))
+"""Batch size and longest length of each probe of recordings, the lengths within a batch falling to half of it."""
 
 _SEED = 20261122
-_FROM_PADDING = re.compile("roberta|mpnet|camembert|longformer")
-_MOST = 2**31
 
 
-def settings(config: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, Any]:
-    """What :func:`text_probes` needs, from a model's ``config.json``; for graphs that come without a framework."""
-    pad = _whole(config.get("pad_token_id"), least=0) or 0
-    # RoBERTa's family numbers positions from the padding id on, so that many of the table are never reached.
-    offset = pad + 1 if _FROM_PADDING.search(str(config.get("model_type", ""))) else 0
-    # The mask says where the padding is, to the proof too where the graph does not take it.
-    return {
-        "inputs": [name for name in TEXT_INPUTS if name in inputs or name == "attention_mask"],
-        "vocabulary": _whole(config.get("vocab_size"), least=1) or 1000,
-        "pad": pad,
-        "maximum": max(1, (_whole(config.get("max_position_embeddings"), least=1) or 512) - offset),
-        "types": _whole(config.get("type_vocab_size"), least=0) or 1,
-    }
-
-
-def _whole(value: Any, *, least: int) -> int | None:
-    """A whole number of a configuration that anybody may have written, or ``None`` where it is none."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return int(value) if whole and least <= value < _MOST else None
-
-
-def text_probes(inputs: Sequence[str], *, vocabulary: int, pad: int, maximum: int, types: int) -> list[Feeds]:
-    """Token ids, attention masks and token types of random texts.
+def make(inputs: Inputs) -> list[Feeds]:
+    """Random texts, pictures and recordings.
 
     Args:
-        inputs: The names that the graph takes, of ``input_ids``, ``attention_mask`` and ``token_type_ids``.
-        vocabulary: Number of tokens.
-        pad: The padding token's id.
-        maximum: The longest sequence that the model takes.
-        types: Number of token types (1 when it has none).
+        inputs: What the model is given.
 
     Returns:
-        One dictionary per shape of :data:`SHAPES`, cut at the maximum; every array int64 [batch, sequence].
+        One dictionary per probe, with the tensors that ``inputs`` names: token ids, masks and types int64 [batch, sequence],
+        pixels float32 [batch, (frames,) channels, height, width], waveforms float32 [batch, samples], features float32.
     """
     random = np.random.default_rng(_SEED)
+    kinds: list[list[tuple[tuple[int, ...], Tokens | Pixels | Sound]]] = []
+    if inputs.tokens:
+        longest = inputs.tokens.maximum
+        shapes = list(dict.fromkeys((batch, min(length, longest)) for batch, length in SHAPES))
+        kinds.append([(shape, inputs.tokens) for shape in shapes])
+    if inputs.pixels:
+        kinds.append([(shape, inputs.pixels) for shape in _pixel_shapes(inputs.pixels)])
+    if inputs.sound:
+        kinds.append([(shape, inputs.sound) for shape in _sound_shapes(inputs.sound)])
+    if len(kinds) == 1:
+        return [_named(inputs, _columns(random, *one)) for one in kinds[0]]
+    count = max(len(kind) for kind in kinds[1:])
     probes = []
-    for batch, length in dict.fromkeys((batch, min(longest, maximum)) for batch, longest in SHAPES):
-        lengths = np.linspace(length, max(1, length // 3), batch).astype(np.int64)
-        mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
-        ids = random.integers(0, vocabulary, (batch, length))
-        ids = np.where((ids == pad) & (mask == 1), (pad + 1) % vocabulary, ids)
-        second = (
-            (np.arange(length) >= lengths[:, None] // 2).astype(np.int64)
-            if types > 1
-            else np.zeros_like(mask)
-        )
-        columns = {
-            "input_ids": np.where(mask == 1, ids, pad),
-            "attention_mask": mask,
-            "token_type_ids": second * mask,
-        }
-        probes.append({name: columns[name] for name in inputs})
+    for scene in zip(*(cycle(kind) for kind in kinds), range(count), strict=False):
+        parts = scene[:-1]
+        rows = parts[-1][0][0]
+        columns: Feeds = {}
+        for shape, kind in parts:
+            batch = shape[0] if inputs.apart else rows
+            columns.update(_columns(random, (batch, *shape[1:]), kind, texts=inputs.tokens is not None))
+        probes.append(_named(inputs, columns))
     return probes
 
 
-def traced(inputs: Sequence[str], *, vocabulary: int, pad: int, maximum: int, types: int) -> Feeds:
-    """The inputs that the exporter traces with: shape :data:`TRACED`, with one really padded row."""
-    batch, length = TRACED
-    feeds = text_probes(inputs, vocabulary=vocabulary, pad=pad, maximum=maximum, types=types)[3]
-    rows = {name: array[:batch, :length].copy() for name, array in feeds.items()}
-    if "attention_mask" in rows:
-        rows["attention_mask"][1, -3:] = 0
-        rows["input_ids"][1, -3:] = pad
-    return rows
+def traced(inputs: Inputs) -> Feeds:
+    """The inputs that the exporter traces with, two rows (texts apart: three), one of them really padded where rows are padded."""
+    random = np.random.default_rng(_SEED)
+    feeds: Feeds = {}
+    if inputs.tokens:
+        batch, length = TRACED
+        rows = 3 if inputs.apart else batch
+        feeds.update(_texts(random, (rows, min(length, inputs.tokens.maximum)), inputs.tokens))
+        feeds["attention_mask"][1, -3:] = 0
+        feeds["input_ids"][1, -3:] = inputs.tokens.pad
+    if inputs.pixels:
+        size: tuple[int, ...] = (2, inputs.pixels.height, inputs.pixels.width)
+        size = (2, 192, 288) if inputs.pixels.free else size
+        feeds.update(_pictures(random, size, inputs.pixels))
+    if inputs.sound:
+        size = (2, 9_000) if inputs.sound.free else (2, *inputs.sound.shape)
+        feeds.update(_recordings(random, size, inputs.sound, texts=inputs.tokens is not None))
+    return _named(inputs, feeds)
+
+
+def axes(inputs: Inputs) -> dict[str, dict[int, str]]:
+    """Input → its free axes by name: ``batch`` (``texts``, ``images``, ``audios`` where they are apart), ``sequence`` and so on."""
+    free: dict[str, dict[int, str]] = {}
+    for name in inputs.names:
+        if name in {"input_ids", "token_type_ids"} or (name == "attention_mask" and inputs.tokens):
+            free[name] = {0: "texts" if inputs.apart else "batch", 1: "sequence"}
+        elif name in {"pixel_values", "pixel_mask"}:
+            free[name] = {0: "images" if inputs.apart else "batch"}
+            if inputs.pixels and inputs.pixels.free:
+                last = 3 if name == "pixel_values" else 2
+                free[name] |= {last - 1: "height", last: "width"}
+        else:
+            free[name] = {0: "audios" if inputs.apart else "batch"}
+            if inputs.sound and inputs.sound.free and name != "is_longer":
+                free[name][1] = "samples"
+    return free
 
 
 def shape_label(feeds: Mapping[str, np.ndarray]) -> str:
-    """The probe's shape as the certificate prints it: ``batch×length``."""
-    first = next(iter(feeds.values()))
-    return "×".join(map(str, first.shape))
+    """The probe's shape as the certificate prints it: ``batch×length``, and the same of pictures or sound beside texts."""
+    mains = [
+        name for name in ("input_ids", "pixel_values", "input_features", "input_values") if name in feeds
+    ]
+    return " + ".join("×".join(map(str, feeds[name].shape)) for name in mains or [next(iter(feeds))])
 
 
 def save(path: Path, probes: Sequence[Mapping[str, np.ndarray]]) -> None:
@@ -111,3 +125,84 @@ def read(path: Path) -> list[Feeds]:
             index, _, name = key.partition("/")
             runs.setdefault(int(index), {})[name] = stored[key]
     return [runs[index] for index in sorted(runs)]
+
+
+def _named(inputs: Inputs, columns: Feeds) -> Feeds:
+    return {name: columns[name] for name in inputs.names}
+
+
+def _columns(
+    random: np.random.Generator, shape: tuple[int, ...], kind: Tokens | Pixels | Sound, *, texts: bool = False
+) -> Feeds:
+    if isinstance(kind, Tokens):
+        return _texts(random, shape, kind)
+    if isinstance(kind, Pixels):
+        return _pictures(random, shape, kind)
+    return _recordings(random, shape, kind, texts=texts)
+
+
+def _texts(random: np.random.Generator, shape: tuple[int, ...], tokens: Tokens) -> Feeds:
+    batch, length = shape
+    lengths = np.linspace(length, max(1, length // 3), batch).astype(np.int64)
+    mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
+    ids = random.integers(0, tokens.vocabulary, (batch, length))
+    ids = np.where((ids == tokens.pad) & (mask == 1), (tokens.pad + 1) % tokens.vocabulary, ids)
+    second = np.zeros_like(mask)
+    if tokens.types > 1:
+        second = (np.arange(length) >= lengths[:, None] // 2).astype(np.int64)
+    return {
+        "input_ids": np.where(mask == 1, ids, tokens.pad),
+        "attention_mask": mask,
+        "token_type_ids": second * mask,
+    }
+
+
+def _pixel_shapes(pixels: Pixels) -> list[tuple[int, ...]]:
+    if pixels.free:
+        return list(SIZES)
+    return [(batch, pixels.height, pixels.width) for batch in BATCHES]
+
+
+def _pictures(random: np.random.Generator, shape: tuple[int, ...], pixels: Pixels) -> Feeds:
+    """Soft shapes with grain on them, in the range of normalised photographs."""
+    batch, height, width = shape
+    frames = pixels.frames or 1
+    count = batch * frames
+    coarse = random.normal(0, 1, (count, pixels.channels, -(-height // 16), -(-width // 16)))
+    soft = coarse.repeat(16, axis=2).repeat(16, axis=3)[:, :, :height, :width]
+    grain = random.normal(0, 0.3, (count, pixels.channels, height, width))
+    values = np.clip(soft + grain, -2.2, 2.6).astype(np.float32)
+    mask = np.ones((batch, height, width), np.int64)
+    if pixels.free:
+        for row in range(1, batch):  # the first picture fills the batch, the others are padded
+            bottom, right = height - 16 * row, width - 24 * row
+            mask[row, bottom:], mask[row, :, right:] = 0, 0
+            values[row, :, bottom:], values[row, :, :, right:] = 0, 0
+    if pixels.frames:
+        values = values.reshape(batch, frames, pixels.channels, height, width)
+    return {"pixel_values": values, "pixel_mask": mask}
+
+
+def _sound_shapes(sound: Sound) -> list[tuple[int, ...]]:
+    return list(SAMPLES) if sound.free else [(batch, *sound.shape) for batch in BATCHES]
+
+
+def _recordings(
+    random: np.random.Generator, shape: tuple[int, ...], sound: Sound, *, texts: bool = False
+) -> Feeds:
+    batch = shape[0]
+    longer = np.arange(batch)[:, None] % 2 == 1
+    if not sound.free:
+        values = random.normal(0, 1, shape).astype(np.float32)
+        feeds = {"input_values": values, "input_features": values, "is_longer": longer}
+        return feeds if texts else {**feeds, "attention_mask": np.ones(shape[:2], np.int64)}
+    length = shape[1]
+    lengths = np.linspace(length, length // 2, batch).astype(np.int64)
+    mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
+    time = np.arange(length) / 16_000
+    tones = random.uniform(80, 3_000, (batch, 5, 1))
+    loud = random.uniform(0.2, 1, (batch, 5, 1))
+    waves = (loud * np.sin(2 * np.pi * tones * time)).sum(1) + random.normal(0, 0.3, (batch, length))
+    values = (waves / waves.std(1, keepdims=True) * mask).astype(np.float32)
+    feeds = {"input_values": values, "input_features": values, "is_longer": longer}
+    return feeds if texts else {**feeds, "attention_mask": mask}

@@ -56,7 +56,7 @@ def compare(
                 hint="the conversion is broken; try another --exporter",
                 output=name,
             )
-        a, b = _rows(probe, want[name]), _rows(probe, got[name])
+        a, b = (_rows(probe, array, classes=classes) for array in (want[name], got[name]))
         if want[name].shape != got[name].shape:
             raise ProofFailed(
                 f"output `{name}` has shape {_shape(got[name])}, the reference {_shape(want[name])}",
@@ -132,8 +132,10 @@ def accept(certificate: Certificate, *, variant: str, full_precision: bool) -> C
     )
 
 
-def _rows(feeds: Arrays, array: np.ndarray) -> np.ndarray:
+def _rows(feeds: Arrays, array: np.ndarray, *, classes: bool) -> np.ndarray:
     values = array.astype(np.float64)
+    if classes and values.ndim == 4:  # a score per class and pixel: [batch, classes, height, width]
+        values = np.moveaxis(values, 1, -1)
     mask = feeds.get("attention_mask")
     if mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
         values = values[mask.astype(bool)]

@@ -5,7 +5,7 @@ The graph comes from ``transformers.exporters`` (transformers â‰¥ 5.23, torch â‰
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from transformers.exporters import OnnxConfig, OnnxExporter
 from gpux.errors import UnsupportedModel
 from gpux.events import Progress
 from gpux.export import checkpoint, probes
-from gpux.export.encoder import examine
+from gpux.export.encoder import Encoder, examine
+from gpux.export.inputs import Inputs
 
 _EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
+_LONGEST = {"samples": 16_000 * 3_600, "height": 8_192, "width": 8_192}
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
 
 
@@ -28,6 +30,7 @@ def run(
     *,
     auto: str | Sequence[str],
     outputs: tuple[str, ...],
+    takes: tuple[str, ...],
     references_only: bool,
     allow_pickle: bool,
     trust_remote_code: bool,
@@ -40,6 +43,7 @@ def run(
         output: An empty directory for ``model.onnx``, ``probes.npz``, ``reference.npz`` and ``tokenizer.json``.
         auto: The transformers auto class.
         outputs: Names of the model's outputs to keep, those that exist.
+        takes: What the task gives it, of :data:`gpux.head.MODALITIES`.
         references_only: Whether to leave the graph to another route.
         allow_pickle: Whether weights may be a pickle (loaded with ``weights_only``).
         trust_remote_code: Whether the checkpoint's own code may run.
@@ -56,30 +60,33 @@ def run(
         output,
         auto=auto,
         outputs=outputs,
+        takes=takes,
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
         progress=progress,
     )
     if not references_only:
         encoder.clock.step("exporting the graph")
-        program = _export(encoder.model, probes.traced(**encoder.inputs), encoder.inputs["maximum"])
+        program = _export(encoder.model, encoder.inputs)
         encoder.clock.step("writing the graph")
-        _write(program, list(encoder.outputs), output / "model.onnx")
+        _write(program, encoder, output / "model.onnx")
     return encoder.answer(_PACKAGES)
 
 
-def _export(model: Any, feeds: probes.Feeds, maximum: int) -> onnx_ir.Model:
-    tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
-    named = {
-        0: torch.export.Dim("batch", min=1, max=65535),
-        1: torch.export.Dim("sequence", min=1, max=maximum),
+def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
+    tensors = {name: torch.from_numpy(array) for name, array in probes.traced(inputs).items()}
+    axes = probes.axes(inputs)
+    dims = {
+        name: torch.export.Dim(name, min=1, max=_longest(name, inputs))
+        for name in dict.fromkeys(name for free in axes.values() for name in free.values())
     }
-    free = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
+    named = {tensor: {axis: dims[name] for axis, name in axes[tensor].items()} for tensor in tensors}
+    free = {tensor: dict.fromkeys(axes[tensor], torch.export.Dim.AUTO) for tensor in tensors}
     failure: Exception | None = None
     # Some architectures put guards on their lengths that named dimensions cannot meet; the proof, at other shapes than
     # the traced one, decides whether what the free dimensions became is right.
-    for axes in (named, free):
-        config = OnnxConfig(dynamic=True, dynamic_shapes=dict.fromkeys(tensors, axes))
+    for shapes in (named, free):
+        config = OnnxConfig(dynamic=True, dynamic_shapes=shapes)
         try:
             return OnnxExporter().export(model, tensors, config=config).program
         except MemoryError:
@@ -93,14 +100,20 @@ def _export(model: Any, feeds: probes.Feeds, maximum: int) -> onnx_ir.Model:
     ) from failure
 
 
-def _write(program: onnx_ir.Model, outputs: list[str], path: Path) -> None:
+def _longest(dimension: str, inputs: Inputs) -> int:
+    if dimension == "sequence" and inputs.tokens:
+        return inputs.tokens.maximum
+    return _LONGEST.get(dimension, 65_535)
+
+
+def _write(program: onnx_ir.Model, encoder: Encoder, path: Path) -> None:
     graph = program.graph
     kept = {value.name: value for value in graph.outputs}
-    graph.outputs[:] = [kept[name] for name in outputs]
+    graph.outputs[:] = [kept[name] for name in encoder.outputs]
     from onnx_ir.passes.common import RemoveUnusedNodesPass
 
     RemoveUnusedNodesPass()(program)
-    _name_dimensions(program)
+    _name_dimensions(program, probes.axes(encoder.inputs))
     _strip(program)
     size = sum(
         value.const_value.nbytes for value in graph.initializers.values() if value.const_value is not None
@@ -108,18 +121,14 @@ def _write(program: onnx_ir.Model, outputs: list[str], path: Path) -> None:
     onnx_ir.save(program, path, external_data=f"{path.name}.data" if size > _EXTERNAL_ABOVE else None)
 
 
-def _name_dimensions(program: onnx_ir.Model) -> None:
-    first = program.graph.inputs[0].shape
-    names = {str(dim): name for dim, name in zip(first or (), ("batch", "sequence"), strict=False)}
+def _name_dimensions(program: onnx_ir.Model, axes: Mapping[str, Mapping[int, str]]) -> None:
     # A mask can keep a batch symbol of its own through the export; the proof's batches show that both are one.
-    for value in program.graph.inputs:
-        names.update(
-            {
-                str(d): n
-                for d, n in zip(value.shape or (), ("batch", "sequence"), strict=False)
-                if not isinstance(d, int)
-            }
-        )
+    names = {
+        str(size): axes[value.name][axis]
+        for value in program.graph.inputs
+        for axis, size in enumerate(value.shape or ())
+        if not isinstance(size, int) and axis in axes.get(value.name or "", {})
+    }
     values = [*program.graph.inputs, *(v for node in program.graph.all_nodes() for v in node.outputs)]
     for value in values:
         if value.shape is not None:

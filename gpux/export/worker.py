@@ -54,6 +54,7 @@ def _export(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         Path(job["output"]),
         auto=job["auto"],
         outputs=tuple(job["outputs"]),
+        takes=tuple(job["takes"]),
         allow_pickle=job["allow_pickle"],
         trust_remote_code=job["trust_remote_code"],
         progress=progress,

@@ -29,6 +29,8 @@ from gpux.errors import (
 )
 from gpux.events import Event, Progress
 from gpux.export import probes, proof, ready, toolchains
+from gpux.export.inputs import Inputs, describe, read_processor
+from gpux.export.modalities import model_type
 from gpux.head import Head
 from gpux.onnx_reader import GraphSummary, OnnxError, read_graph
 from gpux.reference import MLPACKAGE
@@ -199,7 +201,7 @@ class _Attempt:
     def _source_model(self) -> tuple[Snapshot, _References | None]:
         """The source model's own outputs, where both its weights and a toolchain are at hand."""
         listing = self.order.listing
-        weights = any("/" not in path for path in listing.safetensors) and self.order.config.get("model_type")
+        weights = any("/" not in path for path in listing.safetensors) and model_type(self.order.config)
         try:
             installed = toolchains.find().python
             if installed and weights:
@@ -244,13 +246,22 @@ class _Attempt:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
             references.probes.unlink(missing_ok=True)  # of another graph
             if self.order.head.takes:  # else the proof finds them, by trying
-                names = [spec.name for spec in summary.inputs]
-                probes.save(references.probes, probes.text_probes(**probes.settings(self.order.config, names)))
+                probes.save(references.probes, probes.make(self._inputs(summary, snapshot)))
         save = None if references.outputs else self.folder / "reference.npz"
         proven = self._prove(graph, variant, references, save=save)
         if save:
             references = replace(references, outputs=save, against=f"onnx {variant}")
         return graph, proven, references
+
+    def _inputs(self, summary: GraphSummary, snapshot: Snapshot) -> Inputs:
+        """What the graph is given, as its own types and the model's files tell."""
+        return describe(
+            self.order.head.takes,
+            self.order.config,
+            read_processor(snapshot.directory),
+            {spec.name: spec.shape for spec in summary.inputs},
+            outputs=[spec.name for spec in summary.outputs],
+        )
 
     def _fetch_graph(self, file: str) -> Snapshot:
         try:

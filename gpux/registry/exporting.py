@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpux.events import Event, Progress
 from gpux.export import toolchains
+from gpux.export.modalities import model_type
 from gpux.export.toolchains import Toolchain
 from gpux.sources.listing import Wants
 from gpux.worker import parent
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def weights(order: Order, python: Path) -> Wants:
     """The files that a checkpoint is loaded from; its own code only where that interpreter cannot do without."""
-    kind = str(order.config.get("model_type"))
+    kind = str(model_type(order.config))
     # Many repositories carry code for old transformers versions that newer ones have built in.
     ask = bool(order.config.get("auto_map")) and not order.trust_remote_code
     native = frozenset({kind}) if ask and toolchains.knows(python, kind) else frozenset[str]()
@@ -58,6 +59,7 @@ def run(
         "output": str(folder),
         "auto": list(order.head.autos),
         "outputs": list(order.head.outputs),
+        "takes": list(order.head.takes),
         "allow_pickle": order.allow_pickle,
         "trust_remote_code": order.trust_remote_code,
         "settings": dict(settings),

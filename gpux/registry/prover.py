@@ -125,17 +125,35 @@ def _named(outputs: Mapping[str, np.ndarray], aliases: Mapping[str, str]) -> pro
 def _row_by_row(
     opened: Opened, feeds: probes.Feeds, mask: np.ndarray | None, aliases: Mapping[str, str]
 ) -> probes.Feeds:
-    """The same texts one at a time and unpadded: what a graph must give that really masks its padding, asked to or not."""
+    """The same rows one at a time, texts unpadded: what a graph must give that really masks its padding, asked to or not."""
+    batch = max(array.shape[0] for array in feeds.values())
+    sizes = {array.shape[0] for array in feeds.values()}
+    texts = "input_ids" in feeds and len(sizes) == 1
+    width = feeds["input_ids"].shape[1] if texts else 0
     rows: dict[str, list[np.ndarray]] = {}
-    batch, width = next(iter(feeds.values())).shape
     for row in range(batch):
-        length = int(mask[row].sum()) if mask is not None else width
-        single = opened.run({name: array[row : row + 1, :length] for name, array in feeds.items()})
+        length = int(mask[row].sum()) if texts and mask is not None else width
+        single = opened.run({name: _row(array, row, batch, width, length) for name, array in feeds.items()})
         for name, array in _named(single, aliases).items():
-            per_token = array.ndim >= 3 and array.shape[1] == length
+            per_token = texts and array.ndim >= 3 and array.shape[1] == length
             padding = [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)]
             rows.setdefault(name, []).append(np.pad(array, padding) if per_token else array)
-    return {name: _stacked(name, parts) for name, parts in rows.items()}
+    if len(sizes) == 1:
+        return {name: _stacked(name, parts) for name, parts in rows.items()}
+    # Texts and pictures apart: the larger of the two batches was taken row by row, and what belongs to the other stays.
+    return {name: _stacked(name, parts) if _per_row(parts) else parts[0] for name, parts in rows.items()}
+
+
+def _row(array: np.ndarray, row: int, batch: int, width: int, length: int) -> np.ndarray:
+    if array.shape[0] != batch:
+        return array
+    one = array[row : row + 1]
+    return one[:, :length] if one.shape[1:2] == (width,) and one.ndim == 2 else one
+
+
+def _per_row(parts: list[np.ndarray]) -> bool:
+    """Whether an output differs from row to row; what all rows share has the same numbers each time."""
+    return parts[0].shape[:1] == (1,) or not all(np.array_equal(parts[0], part) for part in parts)
 
 
 def _stacked(name: str, parts: list[np.ndarray]) -> np.ndarray:

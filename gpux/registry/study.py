@@ -11,6 +11,8 @@ from gpux import sources, tasks
 from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
 from gpux.export import heads, ready
+from gpux.export.inputs import read_processor
+from gpux.export.modalities import model_type
 from gpux.reference import MLPACKAGE
 from gpux.registry import bare
 from gpux.registry.conversion import Order
@@ -70,6 +72,7 @@ def study(wish: Wish, progress: Progress) -> Study:
     task = plain or heads.choose_task(
         {name: head for name, head in every.items() if head.takes},
         config,
+        processor=read_processor(snapshot.directory),
         pipeline_tag=listing.pipeline_tag,
         embeds=snapshot.find("modules.json") is not None,
         requested=wish.task,
@@ -99,7 +102,7 @@ def _variants_and_routes(
     asked = tuple(name for name in wish.variants if name != MLPACKAGE) or (("fp32",) if package else ())
     offered = ready.offered(listing.graphs)
     weights = bool(listing.safetensors) or wish.allow_pickle or not offered
-    exportable = bool(config.get("model_type")) and weights
+    exportable = bool(model_type(config)) and weights
     if package and not exportable:
         raise UnknownVariant(
             f"`{wish.name}` cannot be had as `{MLPACKAGE}`: that is made from a checkpoint's weights, and it has none",

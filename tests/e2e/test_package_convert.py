@@ -160,7 +160,7 @@ def test_what_cannot_be_converted_is_told(checkpoints, toolchain, tmp_path, chan
     (tmp_path / "out").mkdir()
     job = {
         "route": "coreml", "source": str(model), "output": str(tmp_path / "out"), "auto": "AutoModel",
-        "outputs": ["last_hidden_state"], "allow_pickle": True, "trust_remote_code": True, "settings": {"scores": []},
+        "outputs": ["last_hidden_state"], "takes": ["text"], "allow_pickle": True, "trust_remote_code": True, "settings": {"scores": []},
     }  # fmt: skip
     environment = {**toolchains.ENVIRONMENT, "HF_HOME": str(tmp_path / "hf")}
     with pytest.raises(kind) as caught:

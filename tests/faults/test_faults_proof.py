@@ -16,6 +16,7 @@ from small import BATCH, HIDDEN, graph
 import gpux
 from gpux.errors import GpuxError, ProofFailed, RunFailed, UnsafePath
 from gpux.export import probes
+from gpux.export.inputs import Inputs, Tokens
 from gpux.head import Head
 from gpux.registry.proving import prove
 
@@ -195,9 +196,8 @@ def test_external_data_beside_its_graph_is_stored_and_checked(repo):
 
 
 def test_against_outputs_that_numpy_computed(tmp_path):
-    feeds = probes.text_probes(
-        ("input_ids", "attention_mask"), vocabulary=small.VOCABULARY, pad=0, maximum=128, types=1
-    )
+    tokens = Tokens(vocabulary=small.VOCABULARY, pad=0, maximum=128, types=1)
+    feeds = probes.make(Inputs(("input_ids", "attention_mask"), tokens=tokens))
     probes.save(tmp_path / "probes.npz", feeds)
     right = [
         {"last_hidden_state": small.hidden(f["input_ids"], f["attention_mask"]).astype(np.float32)}

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from gpux.artifact import Certificate, OutputParity
 from gpux.errors import ProofFailed
 from gpux.export import probes, proof
+from gpux.export.inputs import Inputs, Tokens, describe
 
 NUMBERS = st.floats(-100, 100, allow_nan=False, width=32).map(lambda x: 0.0 if abs(x) < 1e-3 else x)
 
@@ -170,9 +171,10 @@ def test_full_precision_must_be_near_and_quantised_must_be_the_same_model():
 ))  # fmt: skip
 def test_probes_can_be_made_from_any_config(config):
     names = ("input_ids", "attention_mask", "token_type_ids")
-    settings = probes.settings(config, names)
-    made = probes.text_probes(**settings)
-    assert len(made) == len({(batch, min(length, settings["maximum"])) for batch, length in probes.SHAPES})
+    described = describe(("text",), config, {}, dict.fromkeys(names, ()))
+    made = probes.make(described)
+    longest = described.tokens.maximum
+    assert len(made) == len({(batch, min(length, longest)) for batch, length in probes.SHAPES})
     for feeds in made:
         assert {array.dtype for array in feeds.values()} == {np.dtype(np.int64)}
         assert len({array.shape for array in feeds.values()}) == 1
@@ -180,7 +182,9 @@ def test_probes_can_be_made_from_any_config(config):
 
 
 def test_probes_survive_their_file(tmp_path):
-    made = probes.text_probes(("input_ids", "attention_mask"), vocabulary=30, pad=0, maximum=20, types=1)
+    made = probes.make(
+        Inputs(("input_ids", "attention_mask"), tokens=Tokens(vocabulary=30, pad=0, maximum=20, types=1))
+    )
     probes.save(tmp_path / "probes.npz", made)
     for want, got in zip(made, probes.read(tmp_path / "probes.npz"), strict=True):
         assert {name: array.tolist() for name, array in want.items()} == {
