@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from gpux import settings, tasks
-from gpux.artifact import Artifact
+from gpux.artifact import BLUEPRINT, Artifact
 from gpux.discovery import discover
 from gpux.errors import (
     ArtifactNotFound,
@@ -73,20 +73,23 @@ def load(
         GpuxError: See :mod:`gpux.errors`.
     """
     started = perf_counter()
-    wanted = provider or settings.provider()
-    available = _available(wanted)
+    available = _available(provider or settings.provider())
     watch = Stopwatch(progress)
     artifact, named = obtain(model, variant, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
-    count = settings.threads() if threads is None else threads
-    wish = variant or named or default_variant()
-    request = Request(wanted, wish, quality, count, strict, dict(options or {}), batch)
+    request = _request(
+        artifact,
+        provider=provider,
+        variant=variant or named,
+        threads=threads,
+        quality=quality,
+        options=options,
+    )
+    request = replace(request, strict=strict, batch=batch)
     task = _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
-    # A task that runs any graph proves nothing of its own: the graph is held to what the stored task reads of it.
-    proven = pipeline if pipeline.head.takes else tasks.find(artifact.task)
-    decision = _decision(artifact, available, request, proven, progress)
+    decision = _decision(artifact, available, request, pipeline, progress)
     opening = _Opening(artifact, decision.plan(), available, decision)
     planned = perf_counter()
     pipeline.prefetch(artifact)
@@ -131,12 +134,7 @@ def plan(
         ProviderError: Nothing fits.
     """
     artifact = model if isinstance(model, Artifact) else Store().get(model)
-    request = Request(
-        provider=provider or settings.provider(),
-        variant=variant or default_variant(),
-        quality=quality,
-        threads=settings.threads(),
-    )
+    request = _request(artifact, provider=provider, variant=variant, quality=quality)
     decision = _decision(artifact, discover(), request, tasks.find(artifact.task))
     chosen = decision.look()
     if chosen.note is None and free(request) and decision.outdated():
@@ -158,6 +156,30 @@ def options() -> dict[str, tuple[Setting, ...]]:
     return {name: provider_settings(one) for name, one in discover().items()}
 
 
+def _request(
+    artifact: Artifact,
+    *,
+    provider: str | None,
+    variant: str | None,
+    quality: str,
+    threads: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Request:
+    """What is asked for: by the caller, else by the environment, else by the ``gpux.yml`` that the model was built from."""
+    told = artifact.read_json(BLUEPRINT).get("runtime")
+    own: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    named = provider or settings.named_provider()
+    set_apart = dict(options) if options is not None else None
+    if named is None and own.get("provider"):
+        named = str(own["provider"])
+        set_apart = dict(own.get("options") or {}) if set_apart is None else set_apart
+    count = settings.threads() if threads is None else threads
+    wish = variant or default_variant() or own.get("variant")
+    return Request(
+        named or AUTO, wish, quality, own.get("threads") if count is None else count, options=set_apart or {}
+    )
+
+
 def _decision(
     artifact: Artifact,
     available: Mapping[str, Provider],
@@ -165,6 +187,8 @@ def _decision(
     pipeline: type[Pipeline],
     progress: Progress = silent,
 ) -> Decision:
+    # A task that runs any graph proves nothing of its own: the graph is held to what the stored task reads of it.
+    pipeline = pipeline if pipeline.head.takes else tasks.find(artifact.task)
     return Decision(
         artifact,
         available,
