@@ -77,15 +77,8 @@ def load(
     watch = Stopwatch(progress)
     artifact, named = obtain(model, variant, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
-    request = _request(
-        artifact,
-        provider=provider,
-        variant=variant or named,
-        threads=threads,
-        quality=quality,
-        options=options,
-    )
-    request = replace(request, strict=strict, batch=batch)
+    asked = Request(provider or "", variant or named, quality, threads, strict, dict(options or {}), batch)
+    request = _complete(asked, artifact)
     task = _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
@@ -134,7 +127,7 @@ def plan(
         ProviderError: Nothing fits.
     """
     artifact = model if isinstance(model, Artifact) else Store().get(model)
-    request = _request(artifact, provider=provider, variant=variant, quality=quality)
+    request = _complete(Request(provider or "", variant, quality), artifact)
     decision = _decision(artifact, discover(), request, tasks.find(artifact.task))
     chosen = decision.look()
     if chosen.note is None and free(request) and decision.outdated():
@@ -156,27 +149,20 @@ def options() -> dict[str, tuple[Setting, ...]]:
     return {name: provider_settings(one) for name, one in discover().items()}
 
 
-def _request(
-    artifact: Artifact,
-    *,
-    provider: str | None,
-    variant: str | None,
-    quality: str,
-    threads: int | None = None,
-    options: Mapping[str, str] | None = None,
-) -> Request:
-    """What is asked for: by the caller, else by the environment, else by the ``gpux.yml`` that the model was built from."""
+def _complete(asked: Request, artifact: Artifact) -> Request:
+    """What is asked for, where the caller says nothing by the environment, else by the ``gpux.yml`` that the model was built from."""
     told = artifact.read_json(BLUEPRINT).get("runtime")
     own: Mapping[str, Any] = told if isinstance(told, dict) else {}
-    named = provider or settings.named_provider()
-    set_apart = dict(options) if options is not None else None
-    if named is None and own.get("provider"):
-        named = str(own["provider"])
-        set_apart = dict(own.get("options") or {}) if set_apart is None else set_apart
-    count = settings.threads() if threads is None else threads
-    wish = variant or default_variant() or own.get("variant")
-    return Request(
-        named or AUTO, wish, quality, own.get("threads") if count is None else count, options=set_apart or {}
+    provider, options = asked.provider or settings.named_provider(), dict(asked.options)
+    if provider is None and own.get("provider"):
+        provider, options = str(own["provider"]), options or dict(own.get("options") or {})
+    threads = settings.threads() if asked.threads is None else asked.threads
+    return replace(
+        asked,
+        provider=provider or AUTO,
+        variant=asked.variant or default_variant() or own.get("variant"),
+        threads=own.get("threads") if threads is None else threads,
+        options=options,
     )
 
 

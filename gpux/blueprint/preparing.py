@@ -59,7 +59,7 @@ def files(written: Written, read: Read, *, pixels: tuple[int, int] | None = None
         if given.max_length:
             made[TOKENS] = {**_existing(written, read, TOKENS), "model_max_length": given.max_length}
             config.setdefault("max_position_embeddings", given.max_length)
-    prepared = _prepared(given, pixels)
+    prepared = _prepared(written, given, pixels)
     if prepared:
         made[PICTURES] = {**_existing(written, read, PICTURES), **prepared}
     if config:
@@ -81,11 +81,15 @@ def labels(written: Written, read: Read) -> dict[int, str]:
     given = written.blueprint.labels
     if given is None:
         return {}
-    found: Mapping[int, str] | tuple[str, ...] = (
-        _from_file(written, given, _needed(written, read, "labels", given))
-        if isinstance(given, str)
-        else given
-    )
+    found: Mapping[int, str] | tuple[str, ...]
+    if not isinstance(given, str):
+        found = given
+    elif given.endswith((_LABELS_TXT, _LABELS_JSON)):
+        found = _from_file(written, given, _needed(written, read, "labels", given))
+    else:
+        raise written.error(
+            "labels", f"`{given[:80]}` is neither .txt nor .json", hint="write one name a line in a .txt file"
+        )
     return dict(found) if isinstance(found, Mapping) else dict(enumerate(found))
 
 
@@ -94,10 +98,6 @@ def _from_file(written: Written, path: str, data: bytes) -> Mapping[int, str] | 
         text = data.decode("utf-8-sig")
         if path.endswith(_LABELS_TXT):
             return tuple(line.strip() for line in text.rstrip().splitlines())
-        if not path.endswith(_LABELS_JSON):
-            raise written.error(
-                "labels", f"`{path}` is neither .txt nor .json", hint="write one name a line in a .txt file"
-            )
         found = json.loads(text)
         if isinstance(found, dict):
             return {int(index): str(name) for index, name in found.items()}
@@ -148,7 +148,7 @@ def _vocabulary(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     return {"vocab_size": max(ids.values()) + 1, "pad_token_id": pad}
 
 
-def _prepared(given: Preprocessing, pixels: tuple[int, int] | None) -> dict[str, Any]:
+def _prepared(written: Written, given: Preprocessing, pixels: tuple[int, int] | None) -> dict[str, Any]:
     if given.sampling_rate or given.normalize is not None:
         made: dict[str, Any] = {
             "feature_extractor_type": "Wav2Vec2FeatureExtractor",
@@ -157,10 +157,10 @@ def _prepared(given: Preprocessing, pixels: tuple[int, int] | None) -> dict[str,
         }
         return {**made, "feature_size": 1, "padding_value": 0.0, "return_attention_mask": False}
     told = (given.name, given.size, given.crop, given.mean, given.std, given.scale, given.resample)
-    return _pictures(given, pixels) if any(one is not None for one in told) else {}
+    return _pictures(written, given, pixels) if any(one is not None for one in told) else {}
 
 
-def _pictures(given: Preprocessing, pixels: tuple[int, int] | None) -> dict[str, Any]:
+def _pictures(written: Written, given: Preprocessing, pixels: tuple[int, int] | None) -> dict[str, Any]:
     """Settings of transformers' CLIPImageProcessor, which can do all of it: resize, crop, rescale, normalise."""
     (mean, std), resample, share = _PRESETS.get(given.name or "", (((), ()), "bilinear", 0.0))
     middle = pixels or (_USUAL, _USUAL)
@@ -180,6 +180,11 @@ def _pictures(given: Preprocessing, pixels: tuple[int, int] | None) -> dict[str,
         std = (1.0,) * len(mean)
     if std and not mean:
         mean = (0.0,) * len(std)
+    if len(mean) != len(std):
+        key = "preprocessing.mean" if given.mean else "preprocessing.std"
+        raise written.error(
+            key, f"`mean` has {len(mean)} channels, `std` {len(std)}", hint="give both for every channel"
+        )
     made: dict[str, Any] = {
         "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,

@@ -12,9 +12,10 @@ from gpux.errors import InvalidBlueprint
 
 FILE = "gpux.yml"
 
-_PICTURES = ("name", "size", "crop", "mean", "std", "scale", "resample")
-_TEXTS = ("tokenizer", "max_length")
-_SOUNDS = ("sampling_rate", "normalize")
+PICTURES = ("name", "size", "crop", "mean", "std", "scale", "resample")
+TEXTS = ("tokenizer", "max_length")
+SOUNDS = ("sampling_rate", "normalize")
+"""The keys of preprocessing, by what they prepare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +121,17 @@ def _check_runtime(written: Written) -> None:
 def _check_preparing(written: Written) -> None:
     """Pictures, texts and sound have settings apart; a file that has several was meant for another task."""
     given = written.blueprint.prepared
-    groups = {"pictures": _PICTURES, "texts": _TEXTS, "sound": _SOUNDS}
-    used = {what: _first(given, keys) for what, keys in groups.items()}
-    if used["pictures"] and used["sound"]:
+    picture, sound = first(given, PICTURES), first(given, SOUNDS)
+    if picture and sound:
         raise written.error(
-            f"preprocessing.{used['sound']}",
-            f"`{used['sound']}` prepares sound, and `{used['pictures']}` pictures",
+            f"preprocessing.{sound}",
+            f"`{sound}` prepares sound, and `{picture}` pictures",
             hint="keep those of the one that the model is given",
-        )
-    if given.mean and given.std and len(given.mean) != len(given.std):
-        raise written.error(
-            "preprocessing.std",
-            f"`mean` has {len(given.mean)} channels, `std` {len(given.std)}",
-            hint="give both for every channel",
         )
     if given.std and any(one == 0 for one in given.std):
         raise written.error("preprocessing.std", "`std` holds a 0", hint="nothing can be divided by it")
 
 
-def _first(given: Preprocessing, keys: tuple[str, ...]) -> str | None:
+def first(given: Preprocessing, keys: tuple[str, ...]) -> str | None:
+    """The first of some keys that is written."""
     return next((key for key in keys if getattr(given, key) is not None), None)

@@ -155,7 +155,7 @@ class Blueprint:
 
     name: Name | None = None
     version: str | None = None
-    task: str = "raw"
+    task: Annotated[str, Shaped(r"[A-Za-z][A-Za-z0-9_-]*", "a task's name, such as raw")] = "raw"
     model: ModelFiles = field(default_factory=ModelFiles)
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
