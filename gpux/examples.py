@@ -41,7 +41,8 @@ def leading(spec: TensorSpec) -> str | None:
     if not spec.shape or _fixed(spec.shape[0]) is not None:
         return None
     names = _names(spec.shape[0], 0)
-    return names[0] if len(names) == 1 and spec.shape[0] in {names[0], None} else None
+    alone = not isinstance(spec.shape[0], str) or spec.shape[0] == names[0]
+    return names[0] if len(names) == 1 and alone else None
 
 
 def shape(spec: TensorSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:

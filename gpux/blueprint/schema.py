@@ -38,7 +38,7 @@ def _record(record: type[Any]) -> dict[str, Any]:
     said = {name: _line(words) for name, words in _ENTRY.findall(section)}
     hints = get_type_hints(record, include_extras=True)
     return {
-        "type": ["object", "null"],
+        "type": "object",
         "description": _line(head.strip().partition("\n\n")[0]),
         "properties": {
             field.name: {"description": said[field.name], **_or_nothing(_value(hints[field.name]))}

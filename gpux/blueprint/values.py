@@ -90,8 +90,8 @@ def _fits(node: Node, hint: Any) -> bool:
         return node.kind == "mapping"
     if hint is bool:
         return node.kind == "flag"
-    if hint in {int, float}:
-        return node.kind == "number"
+    if hint in {int, float}:  # `1e-2` is text to YAML 1.1
+        return node.kind == "number" or (hint is float and bool(_NUMBER.fullmatch(node.text)))
     return node.kind in {"text", "number", "flag"}
 
 

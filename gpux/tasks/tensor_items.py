@@ -88,10 +88,10 @@ def _read(item: str | PathLike[str]) -> Any:
     try:
         if path.suffix.lower() == ".json":
             return json.loads(path.read_bytes())
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with path.open("rb") as stream:  # numpy leaves its own open where the content is none
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             return {name: loaded[name] for name in loaded.files}
     except OSError as error:
         raise _Misfit(f"cannot be read from `{shown}`: {error.strerror or error}") from error
