@@ -78,6 +78,16 @@ def network_timeout() -> int:
     return _positive("GPUX_NETWORK_TIMEOUT") or 30
 
 
+def allow_urls() -> bool:
+    """Whether pictures, recordings and videos may be http addresses: ``GPUX_ALLOW_URLS``."""
+    return _flag("GPUX_ALLOW_URLS")
+
+
+def max_pixels() -> int:
+    """Pixels of the largest picture that is decoded: ``GPUX_MAX_PIXELS``, else 178956970, where Pillow refuses too."""
+    return _positive("GPUX_MAX_PIXELS") or 178_956_970
+
+
 def log_level() -> str:
     """``GPUX_LOG``: ``debug``, ``info``, ``warning`` (default) or ``error``."""
     value = (os.environ.get("GPUX_LOG") or "warning").lower()

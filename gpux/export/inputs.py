@@ -41,13 +41,14 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """Pictures: channels, height and width of one, the frames of a video (0 for a picture), and whether sizes vary."""
+    """Pictures: channels, height and width of one, frames of a video (0 for a picture); free sizes are multiples of ``divisor``."""
 
     channels: int
     height: int
     width: int
     frames: int = 0
     free: bool = False
+    divisor: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,17 @@ def _pixels(config: Mapping[str, Any], processor: Mapping[str, Any], shape: Shap
         width=width or size[1],
         frames=(frames or min(many, 64)) if video else 0,
         free=free,
+        divisor=_divisor(processor),
     )
+
+
+def _divisor(processor: Mapping[str, Any]) -> int:
+    """What the sides of every picture are multiples of, where the processor sees to it."""
+    for key in ("size_divisor", "ensure_multiple_of"):
+        if found := _whole(processor.get(key), least=1):
+            return min(found, _LARGEST)
+    padded = processor.get("do_pad") and not isinstance(processor.get("pad_size"), dict)
+    return (_whole(processor.get("pad_size"), least=1) or 1) if padded else 1
 
 
 def _free(processor: Mapping[str, Any]) -> bool:

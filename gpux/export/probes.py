@@ -77,7 +77,8 @@ def traced(inputs: Inputs) -> Feeds:
         feeds["input_ids"][1, -3:] = inputs.tokens.pad
     if inputs.pixels:
         size: tuple[int, ...] = (2, inputs.pixels.height, inputs.pixels.width)
-        size = (2, 192, 288) if inputs.pixels.free else size
+        free = (2, _multiple(192, inputs.pixels), _multiple(288, inputs.pixels))
+        size = free if inputs.pixels.free else size
         feeds.update(_pictures(random, size, inputs.pixels))
     if inputs.sound:
         size = (2, 9_000) if inputs.sound.free else (2, *inputs.sound.shape)
@@ -159,8 +160,14 @@ def _texts(random: np.random.Generator, shape: tuple[int, ...], tokens: Tokens) 
 
 def _pixel_shapes(pixels: Pixels) -> list[tuple[int, ...]]:
     if pixels.free:
-        return list(SIZES)
+        return [
+            (batch, _multiple(height, pixels), _multiple(width, pixels)) for batch, height, width in SIZES
+        ]
     return [(batch, pixels.height, pixels.width) for batch in BATCHES]
+
+
+def _multiple(side: int, pixels: Pixels) -> int:
+    return max(1, round(side / pixels.divisor)) * pixels.divisor
 
 
 def _pictures(random: np.random.Generator, shape: tuple[int, ...], pixels: Pixels) -> Feeds:

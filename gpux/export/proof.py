@@ -76,14 +76,15 @@ def compare(
         worst_rel = max(worst_rel, float(np.abs(a - b).max(initial=0.0)) / (scale or 1.0))
         rows_expected.append(a)
         rows_actual.append(b)
-    want_all, got_all = np.concatenate(rows_expected), np.concatenate(rows_actual)
+    pairs = _gathered(rows_expected, rows_actual)
+    agreements = [_top1(want, got) for want, got in pairs if classes and want.shape[-1] > 1]
     return OutputParity(
         name=name,
-        max_abs=float(np.abs(want_all - got_all).max(initial=0.0)),
+        max_abs=max(float(np.abs(want - got).max(initial=0.0)) for want, got in pairs),
         max_rel=worst_rel,
-        min_cosine=_min_cosine(want_all, got_all),
-        explained=_explained(want_all, got_all),
-        top1=_top1(want_all, got_all) if classes and want_all.shape[-1] > 1 else None,
+        min_cosine=min(_min_cosine(want, got) for want, got in pairs),
+        explained=_explained(pairs),
+        top1=min(agreements) if agreements else None,
     )
 
 
@@ -152,9 +153,20 @@ def _min_cosine(want: np.ndarray, got: np.ndarray) -> float:
     return float(min(1.0, cosine.min()))
 
 
-def _explained(want: np.ndarray, got: np.ndarray) -> float:
-    spread = float(((want - want.mean(0)) ** 2).sum())
-    missed = float(((want - got) ** 2).sum())
+def _gathered(
+    expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rows of all probes as one pair, or a pair per probe where their vectors differ in size (maps, scores of texts)."""
+    if len({rows.shape[-1] for rows in expected}) == 1:
+        return [(np.concatenate(expected), np.concatenate(actual))]
+    return list(zip(expected, actual, strict=True))
+
+
+def _explained(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    # Vectors of one size vary about their mean; those of several sizes have none in common but that of their numbers.
+    axis = 0 if len(pairs) == 1 else None
+    spread = float(sum(((want - want.mean(axis)) ** 2).sum() for want, _ in pairs))
+    missed = float(sum(((want - got) ** 2).sum() for want, got in pairs))
     return 1.0 - missed / spread if spread else float(missed == 0)
 
 

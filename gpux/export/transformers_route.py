@@ -18,6 +18,7 @@ from gpux.events import Progress
 from gpux.export import checkpoint, probes
 from gpux.export.encoder import Encoder, examine
 from gpux.export.inputs import Inputs
+from gpux.export.symbolic import sizes_kept
 
 _EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
 _LONGEST = {"samples": 16_000 * 3_600, "height": 8_192, "width": 8_192}
@@ -88,7 +89,8 @@ def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
     for shapes in (named, free):
         config = OnnxConfig(dynamic=True, dynamic_shapes=shapes)
         try:
-            return OnnxExporter().export(model, tensors, config=config).program
+            with sizes_kept(model):
+                return OnnxExporter().export(model, tensors, config=config).program
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - torch.export raises what the model's own code raises
@@ -129,12 +131,18 @@ def _name_dimensions(program: onnx_ir.Model, axes: Mapping[str, Mapping[int, str
         for axis, size in enumerate(value.shape or ())
         if not isinstance(size, int) and axis in axes.get(value.name or "", {})
     }
-    values = [*program.graph.inputs, *(v for node in program.graph.all_nodes() for v in node.outputs)]
-    for value in values:
+    for value in (*program.graph.inputs, *program.graph.outputs):
         if value.shape is not None:
             value.shape = onnx_ir.Shape(
                 [d if isinstance(d, int) else names.get(str(d), str(d)) for d in value.shape]
             )
+    # What the exporter noted between them is partly stale once it has optimised the graph, and ONNX Runtime plans its
+    # memory by it; its own inference finds the same and is right.
+    outside = {*program.graph.inputs, *program.graph.outputs}
+    for node in program.graph.all_nodes():
+        for value in node.outputs:
+            if value not in outside:
+                value.shape = None
 
 
 def _strip(program: onnx_ir.Model) -> None:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
-    "__init__", "added_tokens", "batching", "embedding", "layers", "limits", "pipeline", "pooling", "safetensors", "sentence_modules",
-    "tensor_items", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
+    "__init__", "added_tokens", "ahead", "batching", "boxes", "class_labels", "embedding", "image_pipeline", "interpolation", "layers",
+    "limits", "pipeline", "pixel_graph", "pooling", "safetensors", "segments", "sentence_modules", "tensor_items", "text_graph",
+    "text_pipeline", "text_samples", "texts", "tokens",
 }  # fmt: skip
 
 

@@ -1,0 +1,120 @@
+"""``video-classification``: labels with scores, in the shape that the transformers pipeline gives them.
+
+Source: https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/pipelines/video_classification.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from gpux.artifact import Artifact
+from gpux.errors import InvalidInput
+from gpux.head import VIDEO, Head
+from gpux.session import Session
+from gpux.tasks import class_labels
+from gpux.tasks.image_pipeline import Finish, ImagePipeline
+from gpux.tasks.pipeline import Table
+from gpux.tasks.pixel_graph import Batch, Prepare
+
+if TYPE_CHECKING:
+    from gpux.images.processor import Prepared
+
+_FRAMES = 16  # of a model that does not say
+
+
+class TaskPipeline(ImagePipeline):
+    """A video classifier; items are paths, URLs or bytes of videos, or arrays of frames [frames, height, width, 3]."""
+
+    head: ClassVar[Head] = Head(
+        auto="AutoModelForVideoClassification",
+        suffixes=("ForVideoClassification",),
+        outputs=("logits",),
+        scores=("logits",),
+        takes=(VIDEO,),
+    )
+    noun: ClassVar[str] = "videos"
+    parameters: ClassVar[tuple[str, ...]] = (
+        "frame_sampling_rate",
+        "function_to_apply",
+        "num_frames",
+        "top_k",
+    )
+    files: ClassVar[tuple[str, ...]] = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
+    batch: ClassVar[int] = 1
+    window: ClassVar[int] = 8
+    key: ClassVar[str] = "video"
+    rank: ClassVar[int] = 5
+
+    def __init__(self, artifact: Artifact, session: Session) -> None:
+        super().__init__(artifact, session)
+        self._output = self.output("logits", rank=2).name
+        self._labels = class_labels.read(self.config)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The logits."""
+        return (self._output,)
+
+    def finish(
+        self,
+        *,
+        top_k: int | None = None,
+        num_frames: int | None = None,
+        frame_sampling_rate: int | None = None,
+        function_to_apply: str | None = None,
+    ) -> Finish:
+        """Labels of each video.
+
+        Args:
+            top_k: That many labels, best first; five when ``None``.
+            num_frames: Frames that the model is shown; as its configuration says when ``None``.
+            frame_sampling_rate: One frame of so many is taken, from the video's start; every one when ``None``.
+            function_to_apply: ``sigmoid``, ``softmax`` or ``none``; as the model's configuration says when ``None``.
+
+        Returns:
+            Per video a list of ``{"score": float, "label": str}``.
+
+        Raises:
+            InvalidInput: A parameter that the task cannot take.
+        """
+        self._sampling(num_frames, frame_sampling_rate)
+        keep = class_labels.count(5 if top_k is None else top_k)
+        apply = class_labels.function(function_to_apply, self.config, one_label=class_labels.softmax)
+
+        def answers(batch: Batch) -> list[Any]:
+            scores = apply(batch.outputs[self._output].astype(np.float32, copy=False))
+            return [class_labels.ranked(self._labels, row, keep) for row in scores]
+
+        return answers
+
+    def preparing(self, parameters: Mapping[str, Any]) -> Prepare:
+        """What makes frames of a video, for the parameters of a call."""
+        frames, rate = self._sampling(parameters.get("num_frames"), parameters.get("frame_sampling_rate"))
+        return partial(self._frames, frames=frames, rate=rate)
+
+    def table(self, items: Sequence[Any], answers: Sequence[Any]) -> Table:
+        """Video, label and score; one row per label."""
+        return class_labels.table(self.key, [self.shown(item, i) for i, item in enumerate(items)], answers)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Labels, the number of frames, and the processor."""
+        labels = [self._labels[index] for index in sorted(self._labels)]
+        return {**super().describe(), "labels": labels, "num_frames": self._sampling(None, None)[0]}
+
+    def _sampling(self, frames: Any, rate: Any) -> tuple[int, int]:
+        for name, value in (("num_frames", frames), ("frame_sampling_rate", rate)):
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and (not whole or value < 1):
+                raise InvalidInput(
+                    f"`{name}` is {value!r}", hint="give a whole number from 1", **{name: value}
+                )
+        if frames is None:
+            frames = self.config.whole("num_frames", least=1)
+        return frames or self.config.whole("frames_per_clip", least=1) or _FRAMES, rate or 1
+
+    def _frames(self, item: Any, position: int, *, frames: int, rate: int) -> Prepared:
+        raise NotImplementedError
