@@ -217,7 +217,7 @@ def test_a_folder_with_one_graph_and_no_configuration(store, tmp_path):
         gpux.pull(tmp_path)
     assert caught.value.hint.endswith("network.onnx")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(GpuxError, match="nothing in .* says which task it answers"):
+    with pytest.raises(GpuxError, match=r"nothing in .* says which task it answers"):
         gpux.pull(tmp_path, force=True)
 
 
