@@ -146,6 +146,7 @@ def show_command(printer: Printer, model: str) -> None:
         f"licence   {source.license or 'not stated'}",
         f"model     {manifest.architecture or 'unknown class'}, {_count(manifest.parameters)} parameters",
     ]
+    lines += _own(artifact)
     for component in manifest.components:
         lines += [f"input     {spec}" for spec in component.inputs]
         lines += [f"output    {spec}" for spec in component.outputs]
@@ -156,6 +157,17 @@ def show_command(printer: Printer, model: str) -> None:
     if printer.verbose:
         lines += [f"file      {file.path}  {size(file.size)}  {file.sha256[:12]}" for file in manifest.files]
     printer.lines(lines)
+
+
+def _own(artifact: gpux.Artifact) -> list[str]:
+    """What the gpux.yml of a model of one's own says of running and serving it."""
+    said = artifact.read_json("gpux.json")
+    lines = []
+    for part in ("runtime", "serving"):
+        given = {name: value for name, value in (said.get(part) or {}).items() if value not in ({}, None)}
+        if given:
+            lines.append(f"{part:<10}" + ", ".join(f"{name} {value}" for name, value in given.items()))
+    return lines
 
 
 def _proof_lines(artifact: gpux.Artifact) -> list[str]:

@@ -102,7 +102,9 @@ def test_a_text_classifier_with_its_own_tokenizer(films):
     logits = np.stack([table[[2, 4]].sum(0), table[[3, 1, 3, 3]].sum(0)])
     scores = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     with gpux.load("films", provider="cpu") as model:
-        answers = model(["good film", "bad never bad bad bad"], top_k=None)  # the second is cut at four tokens
+        answers = model(
+            ["good film", "bad never bad bad bad"], top_k=None
+        )  # the second is cut at four tokens
     names = ["bad", "middling", "good"]
     for answer, wanted in zip(answers, scores, strict=True):
         assert {one["label"] for one in answer} == set(names)
@@ -184,7 +186,9 @@ def test_a_file_that_contradicts_its_folder_is_told_with_its_line(folder, text, 
 
 
 def test_files_that_are_none_of_what_they_must_be(folder):
-    directory = folder("model: {source: model.onnx}\ntask: text-classification\npreprocessing: {tokenizer: t.json}\n")
+    directory = folder(
+        "model: {source: model.onnx}\ntask: text-classification\npreprocessing: {tokenizer: t.json}\n"
+    )
     (directory / "t.json").write_text("{")
     with pytest.raises(InvalidBlueprint, match=r"line 2|`t\.json` is no JSON|takes `x`"):
         gpux.build(directory)
@@ -196,7 +200,9 @@ def test_files_that_are_none_of_what_they_must_be(folder):
 
 def test_another_task_than_the_files_own_is_refused(folder):
     directory = folder("task: raw\nmodel: {source: model.onnx}\n")
-    with pytest.raises(UsageError, match="says that the model answers raw, and text-classification was asked"):
+    with pytest.raises(
+        UsageError, match="says that the model answers raw, and text-classification was asked"
+    ):
         gpux.pull(directory, task="text-classification")
 
 
@@ -232,7 +238,14 @@ def test_every_line_of_a_first_file_is_read_when_its_mark_is_taken_away(store, t
     keys = [line.removeprefix("# ") for line in lines if re.match(r"# ( *)[a-z_]+: ?[^A-Z]*$", line)]
     written = [line for line in lines if not line.startswith("#")]
     # Two forms of a key, what belongs under another key, and what pictures and sound have apart.
-    others = ("labels: [", "preprocessing: imagenet", "  variants", "    int8", "  sampling_rate", "  normalize")
+    others = (
+        "labels: [",
+        "preprocessing: imagenet",
+        "  variants",
+        "    int8",
+        "  sampling_rate",
+        "  normalize",
+    )
     merged = "\n".join([*written, *(key for key in keys if not key.startswith(others))])
     said = reading.parse(merged.encode()).blueprint
     assert said.prepared.size == 256

@@ -8,6 +8,8 @@ from dataclasses import fields
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpux.blueprint import reading, schema
 from gpux.blueprint.records import Blueprint, Preprocessing
@@ -165,6 +167,42 @@ def test_a_folder_without_the_file_says_how_to_begin(tmp_path):
     (tmp_path / "gpux.yml").mkdir()
     with pytest.raises(InvalidBlueprint, match="cannot be read"):
         reading.read(tmp_path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_damaged_file_ends_in_one_sentence(data):
+    text = bytearray(WHOLE.encode())
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(text)))
+        text[at : at + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from(
+                [
+                    b"",
+                    b"\n",
+                    b": ",
+                    b"[",
+                    b"}",
+                    b"'",
+                    b"\t",
+                    b"&a ",
+                    b"*a",
+                    b"- ",
+                    b"#",
+                    b"\xff",
+                    b"9e999",
+                    b"~",
+                    b"!x ",
+                ]
+            )
+        )
+    said = "gpux.yml"
+    try:
+        reading.parse(bytes(text))
+    except InvalidBlueprint as error:
+        said = error.message
+    assert said.startswith("gpux.yml")
+    assert "\n" not in said
 
 
 # What only the reader can tell: YAML's own mistakes, and what one key asks of another.
