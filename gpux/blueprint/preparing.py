@@ -100,7 +100,10 @@ def _from_file(written: Written, path: str, data: bytes) -> Mapping[int, str] | 
             return tuple(line.strip() for line in text.rstrip().splitlines())
         found = json.loads(text)
         if isinstance(found, dict):
-            return {int(index): str(name) for index, name in found.items()}
+            table = {int(index): str(name) for index, name in found.items()}
+            if min(table, default=0) < 0:
+                raise ValueError("a number is negative")  # noqa: TRY301 - told like every other misfit
+            return table
         if isinstance(found, list):
             return tuple(map(str, found))
     except (ValueError, RecursionError) as error:
