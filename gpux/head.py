@@ -21,6 +21,7 @@ class Head:
         scores: Those outputs that are class scores, whose largest entry must agree in the proof.
         takes: What the model is given, of :data:`MODALITIES`; none where it is given tensors, whatever they mean, so that the
             task runs any graph.
+        unordered: Those outputs [batch, rows, …] whose rows are one set in no order, as a detector's queries are.
         classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
     """
 
@@ -30,6 +31,7 @@ class Head:
     aliases: Mapping[str, str] = field(default_factory=dict)
     scores: tuple[str, ...] = ()
     takes: tuple[str, ...] = (TEXT,)
+    unordered: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 
     @property

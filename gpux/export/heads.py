@@ -68,7 +68,7 @@ def choose_task(
         return str(pipeline_tag)
     if embeds and "sentence-similarity" in fitting:
         return "sentence-similarity"
-    trained = [task for task in fitting if saved and _trained(heads[task], saved)]
+    trained = [task for task in fitting if saved and _trained(heads, task, saved)]
     if trained:
         return trained[0]
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
@@ -115,8 +115,10 @@ def fits(head: Head, saved: str | None, takes: Collection[str] = ()) -> bool:
     return saved in head.classes if head.classes else any(saved.endswith(suffix) for suffix in head.suffixes)
 
 
-def _trained(head: Head, saved: str) -> bool:
-    # GPT2LMHeadModel ends like a bare model and is none.
+def _trained(heads: Mapping[str, Head], task: str, saved: str) -> bool:
+    head = heads[task]
     if head.classes:
         return saved in head.classes
-    return saved.endswith(tuple(s for s in head.suffixes if s)) and not saved.endswith(tuple(_OTHERS))
+    # GPT2LMHeadModel ends like a bare model and is none.
+    others = tuple(suffix for suffix, other in _OTHERS.items() if other not in heads)
+    return saved.endswith(tuple(s for s in head.suffixes if s)) and not saved.endswith(others)

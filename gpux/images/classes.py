@@ -28,6 +28,7 @@ class ProcessorClass:
         normalizes: Whether it follows ``do_normalize``.
         pads: How ``do_pad`` makes a batch of one size: not at all, with ``zeros``, with zeros and a ``mask``; ``always``
             with both whatever ``do_pad`` says; or each picture alone, ``around`` it or by ``mirror``.
+        smooth: Whether it resizes floats, which are not rounded to 8 bits after.
     """
 
     defaults: Mapping[str, Any]
@@ -35,6 +36,7 @@ class ProcessorClass:
     crops: bool = True
     normalizes: bool = True
     pads: str = ""
+    smooth: bool = False
 
 
 def _class(
@@ -47,6 +49,7 @@ def _class(
     crops: bool = True,
     normalizes: bool = True,
     pads: str = "",
+    smooth: bool = False,
     **others: Any,
 ) -> ProcessorClass:
     defaults: dict[str, Any] = {
@@ -64,7 +67,7 @@ def _class(
         defaults["size"] = dict(size)
     if crop is not None:
         defaults |= {"do_center_crop": True, "crop_size": _square(crop)}
-    return ProcessorClass(defaults | others, rule, crops, normalizes, pads)
+    return ProcessorClass(defaults | others, rule, crops, normalizes, pads, smooth)
 
 
 def _square(edge: int) -> dict[str, int]:
@@ -131,6 +134,7 @@ CLASSES: Mapping[str, ProcessorClass] = {
     "ConvNextImageProcessor": _class(
         STANDARD, BICUBIC, _shortest(384), rule="convnext", default_to_square=False, crop_pct=224 / 256
     ),
+    "DINOv3ViTImageProcessor": _class(IMAGENET, BILINEAR, _square(224), crops=False, smooth=True),
     "DPTImageProcessor": _DPT,
     "DeformableDetrImageProcessor": _DETR,
     "DeiTImageProcessor": _class(STANDARD, BICUBIC, _square(256), crop=224, pads="zeros"),
@@ -263,6 +267,7 @@ _OF_MODELS: Mapping[str, tuple[str, ...]] = {
     "ChineseCLIP": ("chinese_clip",),
     "ConditionalDetr": ("conditional_detr",),
     "ConvNext": ("convnext", "convnextv2", "cvt", "regnet", "resnet"),
+    "DINOv3ViT": ("dinov3_vit",),
     "DPT": ("depth_anything", "dpt"),
     "DeformableDetr": ("deformable_detr", "lw_detr"),
     "DeiT": ("deit",),

@@ -27,6 +27,8 @@ FORMATS = (
     "ICO",
 )
 """What is read, of what Pillow can: its other formats are rare, and some start programs (EPS starts Ghostscript)."""
+_ORIENTATION = 0x0112
+_TURNS = range(2, 9)
 TAKES = "give a picture: JPEG, PNG, WebP, GIF, BMP or TIFF"
 _NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)
 _DAMAGED = (
@@ -186,6 +188,8 @@ def _turned(image: Image) -> Image:
     from PIL import ImageOps
 
     try:
+        if image.getexif().get(_ORIENTATION, 1) not in _TURNS:  # or exif_transpose copies it as it is
+            return image
         return ImageOps.exif_transpose(image)
     except _DAMAGED:  # its EXIF data is damaged, its pixels are not
         return image

@@ -6,8 +6,12 @@ Knows no sizes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _AT_ONCE = (
     1 << 18
@@ -70,4 +74,22 @@ def look_up(pixels: np.ndarray, table: np.ndarray, *, flipped: bool = False) -> 
                 out=found[channel, top : top + rows],
                 mode="clip",
             )
+    return found
+
+
+def resize(image: Image, size: tuple[int, int], table: np.ndarray, *, resample: int) -> np.ndarray:
+    """Float32 ``[3, height, width]`` of a picture whose values are not rounded to 8 bits once it is resized.
+
+    Args:
+        image: In RGB.
+        size: Height and width.
+        table: As :meth:`Normalization.table` makes it; what lies between two values lies between what they become.
+        resample: Pillow's number of the filter.
+    """
+    height, width = size
+    found = np.empty((3, height, width), np.float32)
+    for channel in range(3):
+        band = image.getchannel(channel).convert("F").resize((width, height), resample=resample)
+        np.multiply(np.asarray(band), (table[channel, 255] - table[channel, 0]) / 255, out=found[channel])
+        found[channel] += table[channel, 0]
     return found

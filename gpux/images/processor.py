@@ -86,6 +86,9 @@ class ImageProcessor:
             image = self._cut(image, self._sound(made.window(*original), original, position))
         if made.rule is not None:
             height, width = self._sound(made.rule(image.height, image.width), original, position)
+            if made.smooth:
+                smooth = pixels.resize(image, (height, width), made.table, resample=made.resample)
+                return Prepared(smooth, original, (height, width))
             image = image.resize((width, height), resample=made.resample)
         for size in made.crops:
             image = self._cut(image, size)

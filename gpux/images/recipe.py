@@ -44,6 +44,7 @@ class Recipe:
         window: Size of the picture → what is cut out of its middle first.
         rule: Size of that → the size that it is resized to.
         resample: Pillow's number of the filter.
+        smooth: Whether floats are resized, which are not rounded to 8 bits after; such a recipe has no crops.
         crops: What is cut out of the middle next, one after the other, with black where the picture is smaller.
         begin: Where a crop begins.
         fill: The colour of what lies outside.
@@ -59,6 +60,7 @@ class Recipe:
     window: Rule | None = None
     rule: Rule | None = None
     resample: int = classes.BILINEAR
+    smooth: bool = False
     crops: tuple[Size, ...] = ()
     begin: Callable[[int, int], int] = sizing.centred
     fill: tuple[int, int, int] = (0, 0, 0)
@@ -170,6 +172,7 @@ def _recipe(name: str, kind: ProcessorClass, fields: Fields) -> Recipe:
         window=window,
         rule=scaling.rule if scaling else None,
         resample=_resample(fields) if scaling else classes.BILINEAR,
+        smooth=kind.smooth,
         crops=tuple(crops),
         flipped=bool(fields.flag("do_flip_channel_order")),
         pads=pads,

@@ -19,7 +19,7 @@ PROOF = "proof"
 """The folder with the probes and the reference outputs, kept for the proof of providers that come later."""
 
 _NAMES = re.compile(
-    r"(config|generation_config|preprocessor_config|processor_config|modules|quantize_config)\.json"
+    r"(config|generation_config|preprocessor_config|processor_config|video_preprocessor_config|modules|quantize_config)\.json"
     r"|sentence_\w+_config\.json|config_sentence_transformers\.json"
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json|vocab\.txt|merges\.txt|.*\.model"
     r"|chat_template\.\w+|LICENSE(\.\w+)?"

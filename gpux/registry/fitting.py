@@ -121,7 +121,7 @@ def check_graph(
     lacking = [
         name for name in head.scores if name not in {*given, *(head.aliases.get(one) for one in given)}
     ]
-    if lacking:
+    if lacking and not head.unordered:  # detectors come with outputs of many names, which their task knows
         raise said.error(
             "outputs",
             f"`{path}` gives {', '.join(given) or 'nothing'}, and the task {task} reads `{lacking[0]}`",

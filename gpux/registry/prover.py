@@ -17,6 +17,7 @@ from gpux.discovery import discover
 from gpux.errors import ProofFailed, ProviderUnavailable
 from gpux.events import Event, Progress
 from gpux.export import probes, proof
+from gpux.export.matching import matched
 from gpux.provider import Opened, Options, Provider, State, find
 from gpux.registry import prover_raw
 from gpux.worker import child
@@ -38,13 +39,13 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     feeds = [_fit(opened, run) for run in texts]
     progress(Event("prove", f"running {len(feeds)} probes"))
     actual = [_named(opened.run(run), job["aliases"]) for run in feeds]
-    for name in job["needs"]:
-        if name not in actual[0]:
-            raise ProofFailed(
-                f"the graph gives {', '.join(actual[0])}, the task reads `{name}`",
-                hint="it was exported for another use; try another --exporter or --task",
-                output=name,
-            )
+    needs = job["needs"]
+    if needs and not any(name in actual[0] for name in needs):
+        raise ProofFailed(
+            f"the graph gives {', '.join(actual[0])}, the task reads {' or '.join(f'`{name}`' for name in needs)}",
+            hint="it was exported for another use; try another --exporter or --task",
+            output=needs[0],
+        )
     reference = Path(job["reference"]) if job["reference"] else None
     expected = (
         probes.read(reference)
@@ -60,6 +61,7 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
             f"the graph gives {', '.join(actual[0])}, the model {', '.join(expected[0])}: nothing to compare",
             hint="try another --exporter or --task",
         )
+    actual = matched(expected, actual, job["unordered"]) if job["unordered"] else actual
     if job["save"]:
         probes.save(Path(job["save"]), [{name: run[name] for name in names} for run in actual])
     return {

@@ -11,7 +11,7 @@ from gpux.artifact import Certificate, Component, OutputParity
 from gpux.errors import ProofFailed, WorkerFailed
 from gpux.events import Progress
 from gpux.export import proof
-from gpux.head import Head
+from gpux.head import TEXT, Head
 from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 from gpux.worker import parent
@@ -94,8 +94,10 @@ def prove(
         "save": str(save) if save else None,
         "aliases": dict(head.aliases),
         "scores": list(head.scores),
+        "unordered": list(head.unordered),
         # An embedding can be made of other outputs than the model's own; class scores cannot.
-        "needs": list(head.scores),
+        # A text graph of another use is common, and has the right inputs; detectors and the like come with outputs of many names.
+        "needs": list(head.scores) if head.takes == (TEXT,) else [],
         "raw": not head.takes,
     }
     try:

@@ -54,6 +54,7 @@ class TaskPipeline(ImagePipeline):
         outputs=_DETR,
         scores=("logits",),
         takes=(IMAGE,),
+        unordered=_DETR,
     )
     parameters: ClassVar[tuple[str, ...]] = ("iou_threshold", "threshold")
 

@@ -345,3 +345,24 @@ def test_a_path_that_looks_like_an_address_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("http_flower.png").write_bytes(FILES["png"])
     same(open_image("http_flower.png"), PHOTOGRAPH)
+
+
+@pytest.mark.parametrize(
+    "name", ["jpeg", "turned 6", "png", "palette", "webp", "gif", "bmp", "tiff", "animated PNG"]
+)
+def test_files_with_altered_bytes_are_pictures_or_errors_of_ours(name):
+    chance = np.random.default_rng(0)
+    data = np.frombuffer(FILES[name], np.uint8)
+    for _ in range(60):
+        altered = data.copy()
+        places = chance.integers(0, min(len(data), chance.choice([40, 400, len(data)])), 3)
+        altered[places] = chance.integers(0, 256, 3)
+        with suppress(InvalidInput):
+            assert open_image(altered.tobytes(), position=0).mode == "RGB"
+
+
+def test_a_damaged_orientation_leaves_the_picture_as_it_is():
+    data = bytearray(turned(6))
+    start = data.index(b"Exif\0\0") + 6
+    data[start : start + 8] = b"garbage!"
+    same(open_image(bytes(data)), Image.open(BytesIO(FILES["jpeg"])))

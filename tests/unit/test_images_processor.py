@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from picture_models import PICTURES, SIZES, model, picture
 
@@ -82,6 +83,8 @@ SETTINGS = [
     ("VivitImageProcessor", {"size": {"shortest_edge": 64}, "crop_size": 60, "offset": False}),
     ("VideoMAEImageProcessor", {"size": {"shortest_edge": 64}, "crop_size": {"height": 60, "width": 60}}),
 ]
+TORCHVISION_ALONE = {"DINOv3ViTImageProcessor"}
+"""Classes that transformers has for torchvision only, which cannot be installed beside the CPU build of torch."""
 PADDED = ["DetrImageProcessor", "YolosImageProcessor", "Mask2FormerImageProcessor", "ViltImageProcessor"]
 
 
@@ -109,7 +112,7 @@ def same(found, expected):
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [*((name, {}) for name in classes.CLASSES), *SETTINGS],
+    [*((name, {}) for name in classes.CLASSES if name not in TORCHVISION_ALONE), *SETTINGS],
     ids=lambda value: value.removesuffix("ImageProcessor") if isinstance(value, str) else str(value)[:40],
 )
 def test_every_class_and_shape_of_its_file(tmp_path, name, settings):
@@ -142,6 +145,22 @@ def test_pictures_of_several_sizes_are_padded_and_masked(tmp_path, name):
     assert processor.masked
     pictures = list(PICTURES[:3])
     same(processor.batch([processor.prepare(one) for one in pictures]), theirs(name, settings, pictures))
+
+
+@pytest.mark.parametrize(("resample", "mode"), [(2, "bilinear"), (3, "bicubic")])
+def test_floats_are_resized_as_torchvision_does(tmp_path, resample, mode):
+    """By torch's antialiased interpolation, which is what torchvision's resize of floats calls."""
+    settings = {"size": {"height": 60, "width": 72}, "resample": resample}
+    processor = ours(tmp_path, "DINOv3ViTImageProcessor", settings)
+    mean, deviation = (torch.tensor(one)[:, None, None] for one in classes.IMAGENET)
+    for one in PICTURES:
+        floats = torch.from_numpy(np.array(one)).permute(2, 0, 1)[None] * (1 / 255)
+        resized = torch.nn.functional.interpolate(floats, (60, 72), mode=mode, antialias=True)
+        expected = ((resized[0] - mean) / deviation).numpy()
+        found = processor.prepare(one)
+        assert found.array.dtype == np.float32
+        assert found.resized == processor.fixed == (60, 72)
+        np.testing.assert_allclose(found.array, expected, atol=2e-5)
 
 
 def test_pictures_of_several_sizes_are_refused_where_the_model_does_not_pad(tmp_path):
