@@ -72,8 +72,7 @@ def prove(
         graph: The ONNX file.
         variant: Its precision, which decides what is good enough.
         head: The task's head.
-        probes: The inputs, as :func:`gpux.export.probes.save` wrote them; of a task that takes nothing but tensors they are found
-            and written here.
+        probes: The inputs (:func:`gpux.export.probes.save`); found by the proof where the task takes tensors of any meaning.
         reference: The expected outputs; the graph's own, row by row, when ``None``.
         against: What the reference is, for the certificate.
         save: Where to write the graph's outputs, so that other variants can be compared with them.
