@@ -23,6 +23,8 @@ class Head:
             task runs any graph.
         unordered: Those outputs [batch, rows, …] whose rows are one set in no order, as a detector's queries are.
         classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
+        kinds: Kinds of sentence-transformers models that answer it (``CrossEncoder``), which their own files name. A head that
+            every encoder fits is only theirs.
     """
 
     auto: str | tuple[str, ...]
@@ -33,6 +35,7 @@ class Head:
     takes: tuple[str, ...] = (TEXT,)
     unordered: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def autos(self) -> tuple[str, ...]:

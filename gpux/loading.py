@@ -35,7 +35,6 @@ from gpux.session import Session, open_session
 from gpux.tasks.pipeline import Pipeline
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
-_EMBED = {"feature-extraction", "sentence-similarity"}
 
 
 def load(
@@ -291,7 +290,9 @@ def _closest(store: Store, text: str) -> str | None:
 def _task(artifact: Artifact, task: str | None) -> str:
     if task is None or task == artifact.task:
         return artifact.task
-    if {task, artifact.task} <= _EMBED or not tasks.find(task).head.takes:
+    wanted, stored = tasks.find(task).head, tasks.find(artifact.task).head
+    # Another reading of the same graph, or the graph as it is.
+    if (wanted.autos, wanted.outputs) == (stored.autos, stored.outputs) or not wanted.takes:
         return task
     raise UnknownTask(
         f"`{artifact.reference}` is stored for {artifact.task}, not for {task}",

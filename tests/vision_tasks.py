@@ -110,6 +110,23 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
 
 
+def film(path: Path, *, frames: int, width: int = 48, height: int = 36, seed: int = 0) -> Path:
+    """A video of pictures of the seed's own, each moved a little."""
+    import av
+
+    wide = picture(width + frames, height, seed)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            image = wide.crop((number, 0, number + width, height))
+            for packet in stream.encode(av.VideoFrame.from_image(image)):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
 def _model(nodes: list[Any], inputs: list[Any], ends: list[Any], kept: list[Any]) -> bytes:
     graph = helper.make_graph(nodes, "made", inputs, ends, kept)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -156,7 +156,10 @@ def _film(stream: BinaryIO, indices: Sequence[int], name: str, position: int | N
         with av.open(stream) as container:
             if not container.streams.video:
                 raise InvalidInput(f"{name} holds no moving pictures", hint=TAKES, position=position)
-            for index, frame in enumerate(container.decode(video=0)):
+            track = container.streams.video[0]
+            if track.width and track.height:  # as the file's head says, before anything is decoded
+                decoding.check_pixels((track.width, track.height), name=name, position=position)
+            for index, frame in enumerate(container.decode(track)):
                 decoding.check_pixels((frame.width, frame.height), name=name, position=position)
                 if index in asked:
                     yield image.fromarray(frame.to_ndarray(format="rgb24"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,9 @@ _MAKES = {
 }
 
 
+_VOCABULARY = re.compile(r"tokenizer\.json|vocab\.(txt|json)|[^/]*\.(model|spm)")
+
+
 def graphs(said: Written, have: Sequence[str]) -> dict[str, str]:
     """Precision → path in the folder, of the ONNX files that it has.
 
@@ -52,8 +56,14 @@ def graphs(said: Written, have: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def check(said: Written, head: Head, variants: Sequence[str]) -> None:
-    """Refuse what the task would not read, and a runtime that cannot be.
+def check(said: Written, head: Head, variants: Sequence[str], files: Sequence[str]) -> None:
+    """Refuse what the task would not read, what it lacks, and a runtime that cannot be.
+
+    Args:
+        said: The blueprint.
+        head: The head of its task.
+        variants: The precisions of its graphs.
+        files: What the folder holds.
 
     Raises:
         InvalidBlueprint: There is some.
@@ -73,6 +83,12 @@ def check(said: Written, head: Head, variants: Sequence[str]) -> None:
                 f"`preprocessing` prepares {what} (`{key}`), and {takes}",
                 hint="leave it out, or name another task",
             )
+    if TEXT in head.takes and not given.tokenizer and not any(map(_VOCABULARY.fullmatch, files)):
+        raise said.error(
+            "preprocessing",
+            f"the task {task} reads texts, and the folder has no tokenizer.json",
+            hint="put one there, or name it: preprocessing: {tokenizer: PATH}",
+        )
     if said.blueprint.labels is not None and not head.takes:
         raise said.error(
             "labels", f"the task {task} reads no labels", hint="leave them out, or name another task"

@@ -99,7 +99,7 @@ def lay_out(
         return (source / path).read_bytes() if listing.find(path) else None
 
     graphs = fitting.graphs(said, listing.graphs)
-    fitting.check(said, heads[task], tuple(graphs))
+    fitting.check(said, heads[task], tuple(graphs), [file.path for file in listing.files])
     placed = _Graphs(said, heads[task], preparing.labels(said, read), source)
     specs: list[TensorSpec] = []
     for variant, path in graphs.items():

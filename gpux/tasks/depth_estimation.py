@@ -78,7 +78,8 @@ class TaskPipeline(ImagePipeline):
         """The depths in colours."""
         from gpux.images import drawing
 
-        return drawing.depth(self.opened(item), answer)
+        del item
+        return drawing.draw_depth(answer["predicted_depth"], coloured=True)
 
 
 def _picture(depth: Floats) -> Image.Image:

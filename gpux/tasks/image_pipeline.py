@@ -6,6 +6,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpux.artifact import Artifact
@@ -144,12 +145,10 @@ class ImagePipeline(Pipeline):
         return text
 
     def samples(self, length: int | None = None, **parameters: Any) -> list[Any]:
-        """Eight generated photographs of 640 × 480 and 480 × 640 as data URLs."""
+        """Four generated photographs of 640 × 480 as data URLs, one of them upright."""
         super().samples(length)
         self.check(parameters)
-        from gpux.images import photographs
-
-        return list(photographs.samples())
+        return list(_photographs())
 
     def work(self, items: Sequence[Any], **parameters: Any) -> Mapping[str, float]:
         """``pixels``: what the model sees of the pictures, after resizing and cropping."""
@@ -205,6 +204,13 @@ class ImagePipeline(Pipeline):
                 while following in ready:
                     yield ready.pop(following)
                     following += 1
+
+
+@cache
+def _photographs() -> tuple[str, ...]:
+    from gpux.images.photographs import photograph_url
+
+    return *map(photograph_url, range(3)), photograph_url(3, width=480, height=640)
 
 
 def share(name: str, value: Any) -> float:

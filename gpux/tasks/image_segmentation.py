@@ -144,7 +144,7 @@ class TaskPipeline(ImagePipeline):
         """The picture with its segments in colours."""
         from gpux.images import drawing
 
-        return drawing.masks(self.opened(item), answer)
+        return drawing.draw_masks(self.opened(item), answer)
 
     def describe(self) -> Mapping[str, Any]:
         """Labels, what the model can find, and the processor."""

@@ -132,7 +132,7 @@ class TaskPipeline(ImagePipeline):
         """The picture with its boxes."""
         from gpux.images import drawing
 
-        return drawing.boxes(self.opened(item), answer)
+        return drawing.draw_boxes(self.opened(item), answer)
 
     def describe(self) -> Mapping[str, Any]:
         """Labels and the processor."""

@@ -81,6 +81,11 @@ class PixelGraph:
         # Graphs from TensorFlow have the colours last.
         self._last = rank == 4 and self._pixels.shape[-1] == 3 and self._pixels.shape[1] != 3
 
+    @property
+    def shape(self) -> tuple[int | str | None, ...]:
+        """Sizes of what the graph takes, the batch first."""
+        return self._pixels.shape
+
     def run(
         self, items: Iterable[Any], clock: Clock, outputs: Sequence[str], prepare: Prepare, *, window: int
     ) -> Generator[Batch, None, None]:

@@ -7,27 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import VIDEO, Head
+from gpux.images.photographs import film_url
+from gpux.images.processor import Prepared
+from gpux.images.video import ENDINGS, open_video
 from gpux.session import Session
 from gpux.tasks import class_labels
 from gpux.tasks.image_pipeline import Finish, ImagePipeline
-from gpux.tasks.pipeline import Table
-from gpux.tasks.pixel_graph import Batch, Prepare
-
-if TYPE_CHECKING:
-    from gpux.images.processor import Prepared
+from gpux.tasks.pipeline import Pipeline, Table
+from gpux.tasks.pixel_graph import PIXELS, Batch, Prepare
 
 _FRAMES = 16  # of a model that does not say
 
 
 class TaskPipeline(ImagePipeline):
-    """A video classifier; items are paths, URLs or bytes of videos, or arrays of frames [frames, height, width, 3]."""
+    """A video classifier; items are whatever :func:`gpux.images.video.open_video` takes, but a list, or ``{"video": …}``."""
 
     head: ClassVar[Head] = Head(
         auto="AutoModelForVideoClassification",
@@ -43,7 +43,7 @@ class TaskPipeline(ImagePipeline):
         "num_frames",
         "top_k",
     )
-    files: ClassVar[tuple[str, ...]] = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
+    files: ClassVar[tuple[str, ...]] = ENDINGS
     batch: ClassVar[int] = 1
     window: ClassVar[int] = 8
     key: ClassVar[str] = "video"
@@ -96,6 +96,16 @@ class TaskPipeline(ImagePipeline):
         frames, rate = self._sampling(parameters.get("num_frames"), parameters.get("frame_sampling_rate"))
         return partial(self._frames, frames=frames, rate=rate)
 
+    def collate(self, prepared: list[Prepared]) -> dict[str, np.ndarray]:
+        """Frames of several videos as the tensor of a batch, [videos, frames, 3, height, width]."""
+        return {PIXELS: np.stack([one.array for one in prepared])}
+
+    def samples(self, length: int | None = None, **parameters: Any) -> list[Any]:
+        """Two generated films of as many frames as the model sees, as data URLs."""
+        Pipeline.samples(self, length)
+        frames, rate = self._sampling(parameters.get("num_frames"), parameters.get("frame_sampling_rate"))
+        return [film_url(seed, frames=frames * rate) for seed in range(2)]
+
     def table(self, items: Sequence[Any], answers: Sequence[Any]) -> Table:
         """Video, label and score; one row per label."""
         return class_labels.table(self.key, [self.shown(item, i) for i, item in enumerate(items)], answers)
@@ -112,9 +122,22 @@ class TaskPipeline(ImagePipeline):
                 raise InvalidInput(
                     f"`{name}` is {value!r}", hint="give a whole number from 1", **{name: value}
                 )
-        if frames is None:
-            frames = self.config.whole("num_frames", least=1)
-        return frames or self.config.whole("frames_per_clip", least=1) or _FRAMES, rate or 1
+        fixed = self.graph.shape[1]
+        if isinstance(fixed, int) and frames not in {None, fixed}:
+            raise InvalidInput(
+                f"`num_frames` is {frames}, and the graph takes {fixed}",
+                hint="leave it out; frame_sampling_rate spreads the frames over more of the video",
+                num_frames=frames,
+            )
+        frames = frames or (fixed if isinstance(fixed, int) else self._usual_frames())
+        return frames, rate or 1
+
+    def _usual_frames(self) -> int:
+        own = self.config.whole("num_frames", least=1) or self.config.whole("frames_per_clip", least=1)
+        return own or _FRAMES
 
     def _frames(self, item: Any, position: int, *, frames: int, rate: int) -> Prepared:
-        raise NotImplementedError
+        images = open_video(self.value(item, position), frames=frames, rate=rate, position=position)
+        each = [self.processor.prepare(image, position=position) for image in images]
+        first = each[0]
+        return Prepared(np.stack([one.array for one in each]), first.original, first.resized)

@@ -153,6 +153,10 @@ WRONG = [
     ("name: a..b\nmodel: {source: model.onnx}\n", 1, "`name` is `a..b`", "write org/name"),
     (
         "model: {source: model.onnx}\ntask: text-classification\n", 0,
+        "reads texts, and the folder has no tokenizer.json", "preprocessing: {tokenizer: PATH}",
+    ),
+    (
+        "model: {source: model.onnx}\ntask: text-classification\npreprocessing: {tokenizer: t.json}\n", 0,
         "`model.onnx` takes `x`, and the task text-classification makes input_ids", "say which it is: inputs: {x: input_ids}",
     ),
     (

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from references import tiny_vision
-from vision_tasks import open_task, picture
+from vision_tasks import film, open_task, picture
 
+from gpux.errors import InvalidInput, InvalidSetting
 from gpux.tasks.pipeline import Clock
 
 PICTURES = {"a": (61, 45), "b": (40, 70), "c": (61, 45)}
@@ -21,9 +22,11 @@ CALLS = [(name, call) for name, (_, calls) in tiny_vision.CALLS.items() for call
 def made(tmp_path_factory):
     """Tiny models, their graphs, and what the pipelines answer."""
     directory = tmp_path_factory.mktemp("vision")
-    (directory / "pictures").mkdir()
+    for folder in ("pictures", "films"):
+        (directory / folder).mkdir()
     for seed, (stem, size) in enumerate(PICTURES.items()):
         picture(*size, seed=seed).save(directory / "pictures" / f"{stem}.png")
+        film(directory / "films" / f"{stem}.mp4", frames=9, seed=seed)
     models.run("tiny_vision.py", directory)
     return directory
 
@@ -92,8 +95,9 @@ def same(found, wanted):
 
 @pytest.mark.parametrize(("name", "call"), CALLS)
 def test_answers_equal_the_transformers_pipeline(made, opened, expected, name, call):
-    _, calls = tiny_vision.CALLS[name]
-    paths = [str(made / "pictures" / f"{stem}.png") for stem in PICTURES]
+    task, calls = tiny_vision.CALLS[name]
+    folder = made / ("films" if task == "video-classification" else "pictures")
+    paths = [str(path) for path in sorted(folder.iterdir())]
     answers = opened(name).answer(paths, Clock(), **calls[call])
     assert len(answers) == 3
     for stem, answer in zip(PICTURES, answers, strict=True):
@@ -110,3 +114,51 @@ def test_the_pictures_tell_the_answers_apart(expected):
         assert first != third, name
         if task in {"object-detection", "image-segmentation"}:
             assert max(len(expected(name, call, stem)) for stem in PICTURES) > 1, name
+
+
+def test_a_video_in_every_form(opened, made):
+    import av
+
+    task = opened("videomae")
+    path = made / "films" / "a.mp4"
+    with av.open(path) as container:
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    forms = [str(path), path, path.read_bytes(), {"video": path}, frames]
+    answers = task.answer(forms, Clock())
+    for answer in answers[1:]:
+        same(answer, answers[0])
+    assert task.is_item(frames)
+    assert not task.is_item([frames])
+    assert task.describe()["num_frames"] == 4
+    samples = task.samples()
+    assert all(task.is_item(sample) for sample in samples)
+    assert len(task.answer(samples, Clock())) == len(samples)
+    assert task.work(samples) == {"pixels": len(samples) * 4 * 32 * 32}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"num_frames": 0}, "`num_frames` is 0"),
+        ({"num_frames": 8}, "the graph takes 4"),
+        ({"frame_sampling_rate": 1.5}, "`frame_sampling_rate` is 1.5"),
+        ({"frame_sampling_rate": 20}, "too few frames"),
+        ({"top_k": 0}, "`top_k` is 0"),
+    ],
+)
+def test_what_a_video_model_cannot_take_is_an_error(opened, made, parameters, message):
+    with pytest.raises(InvalidInput, match=message) as caught:
+        opened("videomae").answer([made / "films" / "a.mp4"], Clock(), **parameters)
+    assert caught.value.hint
+
+
+def test_generated_photographs_are_answered_and_drawn(opened):
+    for name in ("yolos", "segformer", "dpt", "swin2sr"):
+        task = opened(name)
+        item = {"image": task.samples()[0]}
+        answer = task.answer([item], Clock())[0]
+        drawn = task.draw(item, answer)
+        scale = 2 if name == "swin2sr" else 1
+        assert drawn.size == (640 * scale, 480 * scale)
+    with pytest.raises(InvalidSetting, match="no inputs of a length"):
+        opened("vit").samples(12)

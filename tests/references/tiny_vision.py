@@ -1,6 +1,7 @@
 """Makes tiny vision models of random weights, exports each to one graph, and asks the transformers pipelines.
 
-Usage: python tiny_vision.py DIRECTORY; every picture of DIRECTORY/pictures is shown to every model. Per model a directory with its
+Usage: python tiny_vision.py DIRECTORY; every picture of DIRECTORY/pictures is shown to every model, every video of
+DIRECTORY/films to those that take one. Per model a directory with its
 files and ``graph.onnx``; the answers of the pipelines are in ``answers.json``, and their arrays and pictures in ``arrays.npz``.
 """
 
@@ -26,7 +27,7 @@ CALLS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "vit": ("image-classification", {"best": {}, "two": {"top_k": 2}, "sigmoid": {"function_to_apply": "sigmoid"}, "none": {"function_to_apply": "none"}}),
     "resnet": ("image-classification", {"best": {}}),
     "dinov2": ("image-feature-extraction", {"patches": {}, "pooled": {"pool": True}}),
-    "detr": ("object-detection", {"all": LOW, "some": {"threshold": 0.3}}),
+    "detr": ("object-detection", {"all": LOW, "some": {"threshold": 0.365}}),
     "yolos": ("object-detection", {"all": LOW}),
     "segformer": ("image-segmentation", {"default": {}, "semantic": {"subtask": "semantic"}}),
     "detr_masks": ("image-segmentation", {"panoptic": MASKS, "semantic": {"subtask": "semantic"}}),
@@ -34,6 +35,7 @@ CALLS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "dpt": ("depth-estimation", {"depth": {}}),
     "depth_anything": ("depth-estimation", {"depth": {}}),
     "swin2sr": ("image-to-image", {"larger": {}}),
+    "videomae": ("video-classification", {"best": {}, "two": {"top_k": 2, "frame_sampling_rate": 2}, "sigmoid": {"function_to_apply": "sigmoid"}}),
 }  # fmt: skip
 """Model → task and calls."""
 
@@ -88,7 +90,14 @@ def made() -> dict[str, tuple[Any, Any]]:
         **{**HIDDEN, "num_hidden_layers": 4}, image_size=32, patch_size=8, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
         backbone_out_indices=[0, 1, 2, 3], is_hybrid=False,
     )  # fmt: skip
+    videomae = hf.VideoMAEConfig(
+        **HIDDEN, image_size=32, patch_size=8, num_frames=4, tubelet_size=2, id2label=LABELS
+    )
     return {
+        "videomae": (
+            hf.VideoMAEForVideoClassification(videomae),
+            hf.VideoMAEImageProcessorPil(size={"shortest_edge": 36}, crop_size=square),
+        ),
         "vit": (hf.ViTForImageClassification(vit()), hf.ViTImageProcessorPil(size=square)),
         "resnet": (hf.ResNetForImageClassification(resnet()), hf.ConvNextImageProcessorPil(size={"shortest_edge": 48})),
         "dinov2": (
@@ -115,6 +124,8 @@ def made() -> dict[str, tuple[Any, Any]]:
     }  # fmt: skip
 
 
+APART = ("model.query_position_embeddings", "detr.model.query_position_embeddings", "bbox_attention")
+"""Weights of DETR that must be large, or all queries see the same."""
 OUTPUTS = ("logits", "pred_boxes", "pred_masks", "class_queries_logits", "masks_queries_logits", "predicted_depth", "reconstruction", "last_hidden_state", "pooler_output")  # fmt: skip
 
 
@@ -135,7 +146,11 @@ def export(model: Any, feeds: Any, path: Path) -> None:
     pixels = feeds["pixel_values"]
     with torch.no_grad():
         names = [name for name in OUTPUTS if name in model(pixels)]
-    axes = {"pixel_values": {0: "batch", 2: "height", 3: "width"}, **{name: {0: "batch"} for name in names}}
+    moving = pixels.ndim == 5
+    axes = {
+        "pixel_values": {0: "batch"} if moving else {0: "batch", 2: "height", 3: "width"},
+        **{name: {0: "batch"} for name in names},
+    }
     torch.onnx.export(
         Plain(model, names).eval(), (pixels,), path, input_names=["pixel_values"], output_names=names, dynamic_axes=axes,
         dynamo=False, opset_version=17,
@@ -172,28 +187,30 @@ def main(directory: Path) -> None:
     images = {
         path.stem: Image.open(path).convert("RGB") for path in sorted((directory / "pictures").iterdir())
     }
+    films = {path.stem: str(path) for path in sorted((directory / "films").iterdir())}
     for name, (model, processor) in made().items():
+        torch.manual_seed(4)
         for key, weight in model.named_parameters():
             if weight.ndim > 1 and "norm" not in key.lower() and name != "swin2sr":
-                torch.nn.init.normal_(weight, std=0.2)
+                torch.nn.init.normal_(weight, std=1.5 if key.startswith(APART) else 0.2)
         model.eval()
         model.save_pretrained(directory / name)
         processor.save_pretrained(directory / name)
-        export(
-            model,
-            processor(images=[next(iter(images.values()))], return_tensors="pt"),
-            directory / name / "graph.onnx",
-        )
         task, calls = CALLS[name]
+        moving = task == "video-classification"
+        shown = films if moving else images
+        example = [next(iter(images.values()))]
+        feeds = processor(images=[example * 4] if moving else example, return_tensors="pt")
+        export(model, feeds, directory / name / "graph.onnx")
         run = (
             None
             if task == "image-to-image"
             else pipeline(task, model=model, image_processor=processor, device="cpu")
         )
         for call, parameters in calls.items():
-            for stem, image in images.items():
+            for stem, item in shown.items():
                 key = f"{name}/{call}/{stem}"
-                found = run(image, **parameters) if run else enlarged(model, processor, image)
+                found = run(item, **parameters) if run else enlarged(model, processor, item)
                 answers[key] = plain(found, key, arrays)
     (directory / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
     np.savez(directory / "arrays.npz", **arrays)
