@@ -85,19 +85,12 @@ def prove(
     """
     ground = ground or Ground()
     job = {
-        **_told(ground),
+        **_told(ground, head),
         "graph": str(graph),
         "variant": variant,
         "probes": str(probes),
         "reference": str(reference) if reference else None,
         "save": str(save) if save else None,
-        "aliases": dict(head.aliases),
-        "scores": list(head.scores),
-        "unordered": list(head.unordered),
-        # An embedding can be made of other outputs than the model's own; class scores cannot.
-        # A text graph of another use is common, and has the right inputs; detectors and the like come with outputs of many names.
-        "needs": list(head.scores) if head.takes == (TEXT,) else [],
-        "raw": not head.takes,
     }
     try:
         result = parent.run("gpux.registry.prover", job, progress=progress, bounds=_bounds(graph))
@@ -122,8 +115,15 @@ def _quality(outputs: tuple[OutputParity, ...], against: str, variant: str) -> s
     return proof.against_itself(quality, variant) if against == proof.ITSELF else quality
 
 
-def _told(ground: Ground) -> dict[str, object]:
+def _told(ground: Ground, head: Head) -> dict[str, object]:
     return {
+        "aliases": dict(head.aliases),
+        "scores": list(head.scores),
+        "unordered": list(head.unordered),
+        # An embedding can be made of other outputs than the model's own; class scores cannot.
+        # A text graph of another use is common, and has the right inputs; detectors and the like come with outputs of many names.
+        "needs": list(head.scores) if head.takes == (TEXT,) else [],
+        "raw": not head.takes,
         "provider": ground.provider,
         "threads": ground.threads,
         "options": dict(ground.options),
