@@ -250,7 +250,9 @@ class _Attempt:
             assembly.place(snapshot.directory / external, graph.parent / relative, link=snapshot.shared)
         if references is None:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
-            probes.save(references.probes, probes.make(self._inputs(summary, snapshot)))
+            references.probes.unlink(missing_ok=True)  # of another graph
+            if self.order.head.takes:  # else the proof finds them, by trying
+                probes.save(references.probes, probes.make(self._inputs(summary, snapshot)))
         save = None if references.outputs else self.folder / "reference.npz"
         proven = self._prove(graph, variant, references, save=save)
         if save:
