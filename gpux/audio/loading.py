@@ -98,8 +98,8 @@ def _scaled(block: np.ndarray, position: int) -> np.ndarray:
 def _from_file(found: Path | bytes, position: int) -> Iterator[Any]:
     """The file's rate, then blocks of one channel, float32."""
     soundfile = _library("soundfile", "decode recordings")
-    source = io.BytesIO(found) if isinstance(found, bytes) else str(found)
-    name = f"input {position}" if isinstance(found, bytes) else f"input {position}, `{found}`,"
+    source = _Seekable(found) if isinstance(found, bytes) else str(found)
+    name = f"input {position}" if isinstance(found, bytes) else f"input {position} (`{found}`)"
     frames = 0
     try:
         with soundfile.SoundFile(source) as file:
@@ -121,6 +121,16 @@ def _from_file(found: Path | bytes, position: int) -> Iterator[Any]:
             hint="fetch or record it again",
             position=position,
         )
+
+
+class _Seekable(io.BytesIO):
+    """Bytes in which a damaged header may ask for a place before their beginning, as it may in a file."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:  # soundfile would print it, for it comes out of a call from C
+            return -1
 
 
 def _joined(blocks: Iterator[np.ndarray], given: int, rate: int, position: int) -> np.ndarray:
@@ -172,4 +182,6 @@ def _library(name: str, what: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")[:200]
+    # libsndfile's own words; what soundfile puts before them names an object in memory.
+    said = getattr(error, "error_string", None) or str(error)
+    return next(iter(said.splitlines()), type(error).__name__).rstrip(".")[:200]

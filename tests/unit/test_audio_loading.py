@@ -126,7 +126,7 @@ FLAC = encoded(sound(2.0, RATE), kind="FLAC", subtype="PCM_16")
         ("I like this film", "input 3 is a text that names no file: `I like this film`"),
         ("\0\x1b[2J", "names no file: `��"),
         ("missing.wav", "names no file: `missing.wav`"),
-        (Path("missing.wav"), "`missing.wav`, is missing"),
+        (Path("missing.wav"), r"\(`missing.wav`\) is missing"),
         ("I like it. " * 100, "neither a file nor base64"),
         ("data:audio/wav,RIFF", "a data URL without base64"),
         ("data:audio/wav;base64,!!!!", "neither a file nor base64"),
