@@ -155,7 +155,9 @@ FLAC = encoded(sound(2.0, RATE), kind="FLAC", subtype="PCM_16")
         ({"raw": np.zeros(9), "sampling_rate": "16000"}, "`sampling_rate` = '16000'"),
         ({"raw": np.zeros(9), "sampling_rate": float("nan")}, "`sampling_rate` = nan"),
         ({"raw": np.zeros(9), "sampling_rate": True}, "`sampling_rate` = True"),
-        ({"raw": np.zeros(60_000, np.float32), "sampling_rate": 2}, "longer than 6 hours"),
+        ({"raw": np.zeros(9), "sampling_rate": 999}, "999 samples per second, which no recording has"),
+        (encoded(np.zeros(9), 2**23), "8388608 samples per second, which no recording has"),
+        (np.broadcast_to(np.float32(0), (6 * 3600 * RATE + 1,)), "longer than 6 hours"),
     ],
     ids=lambda value: str(value)[:24].replace("\0", "0") if isinstance(value, str) else None,
 )  # fmt: skip
