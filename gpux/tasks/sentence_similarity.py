@@ -33,7 +33,12 @@ class TaskPipeline(EmbeddingPipeline):
         Args:
             items: Texts, or mappings of ``source_sentence`` (a text) and ``sentences`` (a list of texts).
             clock: Where the time goes.
-            **parameters: As in :meth:`gpux.tasks.embedding.EmbeddingPipeline.embed`.
+            prompt_name: A prompt of ``config_sentence_transformers.json``; its default prompt when ``None``.
+            prompt: A text put before every text; wins over ``prompt_name``.
+            normalize: ``True`` scales to unit length, ``False`` leaves out the model's own scaling; as the model's modules say
+                when ``None``.
+            truncate_dim: Keep only so many leading dimensions; the model's own when ``None``.
+            **parameters: These, as :meth:`gpux.tasks.embedding.EmbeddingPipeline.embed` takes them.
 
         Returns:
             Per text a float32 [dimensions]; per mapping a list of floats, one per sentence: the similarity that the
