@@ -70,7 +70,8 @@ def choose_task(
         return "sentence-similarity"
     trained = [task for task in fitting if saved and _trained(heads, task, saved)]
     if trained:
-        return trained[0]
+        # A model of texts and pictures embeds and scores; what scores says more of what it is for.
+        return min(trained, key=lambda task: not heads[task].scores)
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
         raise UnsupportedModel(

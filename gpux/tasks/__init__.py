@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
-    "__init__", "added_tokens", "ahead", "batching", "boxes", "class_labels", "embedding", "image_pipeline", "interpolation", "layers",
-    "limits", "pipeline", "pixel_graph", "pooling", "safetensors", "segments", "sentence_modules", "text_graph", "text_pipeline",
-    "text_samples", "texts", "tokens",
+    "__init__", "added_tokens", "ahead", "batching", "boxes", "candidates", "class_labels", "embedding", "image_pipeline",
+    "interpolation", "layers", "limits", "pair_embedding", "pair_pipeline", "pair_texts", "pipeline", "pixel_graph", "pooling",
+    "safetensors", "segments", "sentence_modules", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
+    "video_pipeline", "zero_shot_pictures",
 }  # fmt: skip
 
 
