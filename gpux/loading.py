@@ -35,7 +35,6 @@ from gpux.session import Session, open_session
 from gpux.tasks.pipeline import Pipeline
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
-_EMBED = {"feature-extraction", "sentence-similarity"}
 
 
 def load(
@@ -279,9 +278,11 @@ def _closest(store: Store, text: str) -> str | None:
 def _task(artifact: Artifact, task: str | None) -> str:
     if task is None or task == artifact.task:
         return artifact.task
-    tasks.find(task)
-    if {task, artifact.task} <= _EMBED:
-        return task
+    wanted = tasks.find(task).head
+    if artifact.task in tasks.names():
+        stored = tasks.find(artifact.task).head
+        if all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes")):
+            return task  # the same graph answers both
     raise UnknownTask(
         f"`{artifact.reference}` is stored for {artifact.task}, not for {task}",
         hint=f"gpux pull {artifact.reference} --task {task} --force",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
-    "__init__", "added_tokens", "ahead", "batching", "boxes", "candidates", "class_labels", "embedding", "image_pipeline",
+    "__init__", "added_tokens", "ahead", "batching", "boxes", "candidates", "class_labels", "document_words", "embedding", "image_pipeline",
     "interpolation", "layers", "limits", "pair_embedding", "pair_pipeline", "pair_texts", "pipeline", "pixel_graph", "pooling",
     "safetensors", "segments", "sentence_modules", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
     "video_pipeline", "zero_shot_pictures",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,8 @@ class TaskPipeline(PairEmbedding):
         CorruptArtifact: A file of the model cannot be read.
     """
 
-    head: ClassVar[Head] = pair_embedding.HEAD
+    # The same outputs, so that one artifact answers both; a model that scores says by that what it is for.
+    head: ClassVar[Head] = replace(pair_embedding.HEAD, scores=())
     noun: ClassVar[str] = "inputs"
     parameters: ClassVar[tuple[str, ...]] = ("normalize", "prompt", "truncate_dim")
 

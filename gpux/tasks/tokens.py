@@ -75,6 +75,36 @@ class Tokenizer:
             raise _unusable(self._artifact, error) from error
         return encodings
 
+    def words(self, words: Sequence[str]) -> Encoding:
+        """The tokens of a text that is cut into words already, without special ones.
+
+        Raises:
+            CorruptArtifact: ``tokenizer.json`` asks for something that its own library fails at.
+        """
+        try:
+            encoding: Encoding = self._backend.encode(
+                list(words), is_pretokenized=True, add_special_tokens=False
+            )
+        except BaseException as error:
+            raise _unusable(self._artifact, error) from error
+        return encoding
+
+    def finish(self, first: Encoding, second: Encoding | None = None) -> Encoding:
+        """The tokens of one text or two with the special ones."""
+        encoding: Encoding = self._backend.post_process(first, second)
+        return encoding
+
+    def special(self, *, pair: bool = False) -> int:
+        """How many special tokens a text has, or a pair."""
+        return int(self._backend.num_special_tokens_to_add(is_pair=pair))
+
+    def token(self, name: str) -> int | None:
+        """The id of a special token as ``tokenizer_config.json`` names it (``cls_token``), or ``None``."""
+        settings = Fields(self._artifact, "tokenizer_config.json")
+        nested = isinstance(settings.data.get(name), dict)
+        content = settings.table(name).text("content") if nested else settings.text(name)
+        return None if content is None else self._backend.token_to_id(content)
+
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the front of a text, the leading special ones included."""
         ids = self([prompt])[0].ids
