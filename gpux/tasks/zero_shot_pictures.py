@@ -88,6 +88,7 @@ class ZeroShotPipeline(PairPipeline):
 
         def both(item: Any, position: int) -> Prepared:
             labels, sentences = common, asked
+            self.value(item, position)  # another key is told before labels are missed
             own = item.get(LABELS) if isinstance(item, Mapping) else None
             if own is not None:
                 labels = candidates.labels(own)
