@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from gpux.race.record import Race
     from gpux.registry.pull import plan_pull, pull
     from gpux.registry.store import Removal, Store
+    from gpux.tasks.failures import Failed
 
 __all__ = [
     "Artifact",
+    "Failed",
     "History",
     "Model",
     "Race",
@@ -66,6 +68,7 @@ __all__ = [
 
 _HOMES = {
     "Artifact": "gpux.artifact",
+    "Failed": "gpux.tasks.failures",
     "History": "gpux.bench.history",
     "Model": "gpux.model",
     "Race": "gpux.race.record",

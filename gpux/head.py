@@ -22,6 +22,8 @@ class Head:
         takes: What the model is given, of :data:`MODALITIES`.
         unordered: Those outputs [batch, rows, …] whose rows are one set in no order, as a detector's queries are.
         classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
+        kinds: Kinds of sentence-transformers models that answer it (``CrossEncoder``), which their own files name. A head that
+            every encoder fits is only theirs.
     """
 
     auto: str | tuple[str, ...]
@@ -32,6 +34,7 @@ class Head:
     takes: tuple[str, ...] = (TEXT,)
     unordered: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def autos(self) -> tuple[str, ...]:

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
-from gpux.errors import UnsupportedModel
 from gpux.events import Event, Progress
-from gpux.export import checkpoint, probes
+from gpux.export import checkpoint, probes, projection, tokenizer_route
 from gpux.export.inputs import TEXT_INPUTS, Inputs, Shape, Tokens, describe, read_processor
 from gpux.head import TEXT
 
@@ -84,9 +82,10 @@ def examine(
     tokenizer = None
     if TEXT in takes:
         clock.step("loading the tokenizer")
-        tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
+        tokenizer = tokenizer_route.load(source, output, trust_remote_code=trust_remote_code)
     clock.step("loading the checkpoint")
     model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    projection.keep(source, output, allow_pickle=allow_pickle)
     inputs = _inputs(model, source, takes, outputs, tokenizer)
     clock.step("computing the reference outputs")
     feeds = probes.make(inputs)
@@ -117,28 +116,6 @@ class Clock:
         """End the step under way; the seconds so far."""
         self._seconds[self._name] = time.perf_counter() - self._since
         return self._seconds
-
-
-def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-    except Exception as error:
-        raise UnsupportedModel(
-            f"its tokenizer cannot be loaded: {checkpoint.first_line(error)}",
-            hint="check the model's tokenizer files",
-            path=source,
-        ) from error
-    # As transformers has it in memory: with the added tokens and special tokens of the other tokenizer files applied.
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        backend.save(str(output / "tokenizer.json"), pretty=False)
-    elif not (source / "tokenizer.json").exists():
-        raise UnsupportedModel(
-            f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
-            hint="ask the model's authors for a tokenizer.json",
-            tokenizer=type(tokenizer).__name__,
-        )
-    return tokenizer
 
 
 def _inputs(

@@ -68,6 +68,8 @@ OPTIMUM = Toolchain(
     alone=True,
 )
 TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRANSFORMERS, COREML, OPTIMUM)}
+TOKENIZER = "tokenizer"
+"""The worker's route that converts a vocabulary and nothing else, with the ``transformers`` toolchain."""
 
 
 # What a toolchain works on was fetched; it has no business on the network, and no telemetry leaves it.

@@ -22,7 +22,7 @@ _NAMES = re.compile(
     r"(config|generation_config|preprocessor_config|processor_config|video_preprocessor_config|modules|quantize_config)\.json"
     r"|sentence_\w+_config\.json|config_sentence_transformers\.json"
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json|vocab\.txt|merges\.txt|.*\.model"
-    r"|chat_template\.\w+|LICENSE(\.\w+)?"
+    r"|chat_template\.\w+|LICENSE(\.\w+)?|artifact\.metadata"
 )
 _OF_A_MODULE = ("config.json", "model.safetensors", "sentence_bert_config.json")
 _TAKEN = {PROOF, MACHINES, *VARIANTS}  # folders that are the artifact's own

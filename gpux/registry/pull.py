@@ -25,7 +25,7 @@ from gpux.events import Event, Progress, silent
 from gpux.export import heads, toolchains
 from gpux.head import TEXT
 from gpux.reference import MLPACKAGE, VARIANTS, parse
-from gpux.registry import assembly, disk
+from gpux.registry import assembly, disk, vocabulary
 from gpux.registry.conversion import Converted, convert
 from gpux.registry.index import Entry
 from gpux.registry.rehearsal import rehearse
@@ -223,6 +223,7 @@ def _make(store: Store, wish: Wish, found: Study, progress: Progress) -> Artifac
         converted = convert(found.order, workspace, progress)
         progress(Event("store", "writing the artifact"))
         assembly.copy_small_files(converted.snapshot, workspace)
+        vocabulary.convert(found.order, converted.snapshot, workspace, progress)
         variants = _with_stored(store, wish, found.listing.resolved, workspace, converted)
         manifest = _manifest(workspace, wish, found, replace(converted, variants=variants))
         rehearse(workspace, manifest)

@@ -10,7 +10,7 @@ from typing import Any
 from gpux import sources, tasks
 from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
-from gpux.export import heads, ready
+from gpux.export import heads, kinds, ready
 from gpux.export.inputs import read_processor
 from gpux.export.modalities import model_type
 from gpux.reference import MLPACKAGE
@@ -72,6 +72,7 @@ def study(wish: Wish, progress: Progress) -> Study:
         embeds=snapshot.find("modules.json") is not None,
         requested=wish.task,
         name=wish.name,
+        kind=_kind(snapshot, config),
     )
     variants, routes = _variants_and_routes(wish, listing, config)
     order = Order(
@@ -139,6 +140,25 @@ def _variant_of_graph(wish: Wish, graph: str) -> tuple[str, ...]:
             variant=wish.variants[0],
         )
     return wish.variants or (declared or "fp32",)
+
+
+def _kind(snapshot: Snapshot, config: Mapping[str, Any]) -> str | None:
+    """The kind of sentence-transformers model; files that cannot be read are told when the task reads them."""
+    settings = _peek(snapshot, "config_sentence_transformers.json")
+    listed = _peek(snapshot, "modules.json")
+    modules = (
+        [str(m.get("type")) for m in listed if isinstance(m, dict)] if isinstance(listed, list) else None
+    )
+    return kinds.kind_of(config, settings if isinstance(settings, dict) else {}, modules)
+
+
+def _peek(snapshot: Snapshot, name: str) -> Any:
+    if snapshot.find(name) is None:
+        return None
+    try:
+        return json.loads((snapshot.directory / name).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:

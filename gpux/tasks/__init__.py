@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
-    "__init__", "added_tokens", "ahead", "batching", "boxes", "class_labels", "embedding", "image_pipeline", "interpolation", "layers",
-    "limits", "pipeline", "pixel_graph", "pooling", "safetensors", "segments", "sentence_modules", "text_graph", "text_pipeline",
-    "text_samples", "texts", "tokens",
+    "__init__", "added_tokens", "ahead", "arguments", "audio_chunks", "audio_frames", "audio_graph", "audio_pipeline",
+    "audio_samples", "batching", "boxes", "class_labels", "comparison", "ctc_text", "embedding", "entities",
+    "failures", "image_pipeline", "interpolation", "layers", "limits", "multi_vector", "pieced_pipeline", "pieces",
+    "pipeline", "pixel_graph", "pooling", "prompts", "qa_samples", "ranking", "safetensors", "scores", "segments",
+    "sentence_modules", "spans", "special_tokens", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
 }  # fmt: skip
 
 
