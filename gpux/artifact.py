@@ -21,6 +21,8 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 MACHINES = "machines"
 """The folder with what machines find out about an artifact: no part of it, and no source may bring one."""
+BLUEPRINT = "gpux.json"
+"""The file with what the ``gpux.yml`` of a model of one's own said; no source may bring one."""
 UNPROVEN = "unproven"
 QUALITIES = ("exact", "near", "lossy", UNPROVEN)
 """Certificate classes from best to worst; see :class:`Certificate`."""

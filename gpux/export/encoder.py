@@ -92,7 +92,9 @@ def examine(
     inputs = _inputs(model, source, takes, outputs, tokenizer)
     clock.step("computing the reference outputs")
     feeds = probes.make(inputs)
-    references = [checkpoint.compute(model, probe, outputs) for probe in feeds]
+    first = checkpoint.compute(model, feeds[0], outputs)
+    feeds = probes.affordable(feeds, sum(a.nbytes for a in first.values()) / probes.amount(feeds[0]))
+    references = [first, *(checkpoint.compute(model, probe, outputs) for probe in feeds[1:])]
     kept = tuple(name for name in outputs if name in references[0])
     if not kept:
         raise checkpoint.absent(model, outputs)

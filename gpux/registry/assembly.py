@@ -25,7 +25,8 @@ _NAMES = re.compile(
     r"|chat_template\.\w+|LICENSE(\.\w+)?|artifact\.metadata"
 )
 _OF_A_MODULE = ("config.json", "model.safetensors", "sentence_bert_config.json")
-_TAKEN = {PROOF, MACHINES, *VARIANTS}  # folders that are the artifact's own
+TAKEN = {PROOF, MACHINES, *VARIANTS}
+"""Folders that are the artifact's own."""
 
 
 def copy_small_files(snapshot: Snapshot, directory: Path) -> None:
@@ -56,9 +57,7 @@ def _module_folders(snapshot: Snapshot) -> set[str]:
     )
     folders = {safe(path.strip("/")) for path in named if isinstance(path, str) and path.strip("/")}
     return {
-        folder
-        for folder in folders
-        if not folder.endswith(".json") and folder.partition("/")[0] not in _TAKEN
+        folder for folder in folders if not folder.endswith(".json") and folder.partition("/")[0] not in TAKEN
     }
 
 

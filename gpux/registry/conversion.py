@@ -250,7 +250,10 @@ class _Attempt:
             assembly.place(snapshot.directory / external, graph.parent / relative, link=snapshot.shared)
         if references is None:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
-            probes.save(references.probes, probes.make(self._inputs(summary, snapshot)))
+            references.probes.unlink(missing_ok=True)  # of another graph
+            if self.order.head.takes:  # else the proof finds them, by trying
+                made = probes.make(self._inputs(summary, snapshot))
+                probes.save(references.probes, probes.affordable(made, _per_token(summary)))
         save = None if references.outputs else self.folder / "reference.npz"
         proven = self._prove(graph, variant, references, save=save)
         if save:
@@ -310,6 +313,12 @@ class _Attempt:
             int(result["parameters"]),
             dict(result["versions"]),
         )
+
+
+def _per_token(summary: GraphSummary) -> float:
+    """Bytes of a graph's outputs for each token, as far as its types say: a score for every word of a vocabulary is the most."""
+    last = [spec.shape[-1] for spec in summary.outputs if len(spec.shape) == 3]
+    return 4.0 * sum(size for size in last if isinstance(size, int))
 
 
 def _summarise(snapshot: Snapshot, file: str) -> GraphSummary:

@@ -19,6 +19,7 @@ from gpux.events import Event, Progress
 from gpux.export import probes, proof
 from gpux.export.matching import matched
 from gpux.provider import Opened, Options, Provider, State, find
+from gpux.registry import prover_raw
 from gpux.worker import child
 
 
@@ -32,6 +33,8 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     versions = job["versions"] or _versions(provider)
     progress(Event("prove", f"opening the {job['variant']} graph"))
     opened = provider.open(Path(job["graph"]), _options(job))
+    if job["raw"]:
+        return {**_told(opened, versions), **prover_raw.compare(opened, job, progress)}
     texts = probes.read(Path(job["probes"]))
     feeds = [_fit(opened, run) for run in texts]
     progress(Event("prove", f"running {len(feeds)} probes"))
@@ -62,13 +65,19 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     if job["save"]:
         probes.save(Path(job["save"]), [{name: run[name] for name in names} for run in actual])
     return {
-        "inputs": [asdict(spec) for spec in opened.inputs],
-        "outputs": [asdict(spec) for spec in opened.outputs],
+        **_told(opened, versions),
         "parity": [
             asdict(proof.compare(name, texts, expected, actual, classes=name in job["scores"]))
             for name in names
         ],
         "shapes": [probes.shape_label(run) for run in feeds],
+    }
+
+
+def _told(opened: Opened, versions: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "inputs": [asdict(spec) for spec in opened.inputs],
+        "outputs": [asdict(spec) for spec in opened.outputs],
         "runtime": " ".join(f"{name} {version}" for name, version in versions.items()),
         "placement": asdict(opened.placement()),
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpux import integrity, sources
 from gpux._version import __version__
-from gpux.artifact import SCHEMA, Artifact, Manifest, Source, Variant
+from gpux.artifact import BLUEPRINT, SCHEMA, Artifact, Manifest, Source, Variant
 from gpux.errors import (
     ArtifactNotFound,
     CorruptArtifact,
@@ -125,15 +125,16 @@ def _pull(wish: Wish, store: Store, text: str, *, force: bool, progress: Progres
         # Another process may have made it while this one waited for the lock.
         if not force and (stored := _stored(store.named(wish.name), store, wish)):
             return stored
-        try:
-            found = study(wish, progress)
-        except SourceError as error:
-            error.hint = _meant(text, store) or error.hint
-            raise
-        if not force and (twin := _twin(store, wish, found)):
-            store.point(wish.name, twin.digest)
-            return twin
-        return _make(store, wish, found, progress)
+        with contextlib.ExitStack() as held:
+            try:
+                found = study(wish, progress, workspace=lambda: held.enter_context(store.workspace()))
+            except SourceError as error:
+                error.hint = _meant(text, store) or error.hint
+                raise
+            if not force and (twin := _twin(store, wish, found)):
+                store.point(wish.name, twin.digest)
+                return twin
+            return _make(store, wish, found, progress)
 
 
 def plan_pull(
@@ -149,7 +150,8 @@ def plan_pull(
     store = store or Store()
     wish = make_wish(reference, store, **wishes)
     entry = store.named(wish.name)
-    found = study(wish, progress)
+    with contextlib.ExitStack() as held:
+        found = study(wish, progress, workspace=lambda: held.enter_context(store.workspace()))
     wanted = [toolchains.named(route) for route in found.order.routes if route in toolchains.TOOLCHAINS]
     exporter = toolchains.find(wanted[0]).python if wanted else None
     wanted += [toolchains.COREML] * (MLPACKAGE in found.order.variants)
@@ -223,6 +225,8 @@ def _make(store: Store, wish: Wish, found: Study, progress: Progress) -> Artifac
         converted = convert(found.order, workspace, progress)
         progress(Event("store", "writing the artifact"))
         assembly.copy_small_files(converted.snapshot, workspace)
+        if found.record:
+            (workspace / BLUEPRINT).write_bytes(found.record)
         vocabulary.convert(found.order, converted.snapshot, workspace, progress)
         variants = _with_stored(store, wish, found.listing.resolved, workspace, converted)
         manifest = _manifest(workspace, wish, found, replace(converted, variants=variants))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gpux import sources, tasks
@@ -14,6 +15,7 @@ from gpux.export import heads, kinds, ready
 from gpux.export.inputs import read_processor
 from gpux.export.modalities import model_type
 from gpux.reference import MLPACKAGE
+from gpux.registry import bare, folder
 from gpux.registry.conversion import Order
 from gpux.registry.wish import Wish
 from gpux.sources.listing import Listing, Wants
@@ -29,12 +31,14 @@ class Study:
         config: Its ``config.json``.
         task: The task that it answers.
         order: What to convert.
+        record: What the artifact keeps of a ``gpux.yml``.
     """
 
     listing: Listing
     config: Mapping[str, Any]
     task: str
     order: Order
+    record: bytes | None = None
 
     @property
     def download(self) -> int:
@@ -49,8 +53,13 @@ class Study:
         return weights
 
 
-def study(wish: Wish, progress: Progress) -> Study:
+def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> Study:
     """Look at the source, read the model's configuration, and decide task, variants and routes.
+
+    Args:
+        wish: What was asked for.
+        progress: Receives the steps.
+        workspace: Makes a folder, where a model with a ``gpux.yml`` is laid out; it must stay until the model is stored.
 
     Raises:
         SourceError: The source cannot be read.
@@ -58,14 +67,23 @@ def study(wish: Wish, progress: Progress) -> Study:
     """
     progress(Event("fetch", f"resolving {wish.name}"))
     listing = sources.look(wish.reference, token=wish.token, offline=wish.offline, progress=progress)
+    every = {name: tasks.find(name).head for name in tasks.names()}
+    said, own = folder.written(listing), None
+    if said:
+        own = folder.lay_out(said, listing, every, workspace(), requested=wish.task)
+        listing, wish = own.listing, replace(wish, variants=wish.variants or own.variants)
 
     def fetch(wants: Wants) -> Snapshot:
         return sources.fetch(listing, wants=wants, token=wish.token, progress=progress)
 
     snapshot = fetch(Wants(code=wish.trust_remote_code))
     config = _read_config(snapshot)
-    task = heads.choose_task(
-        {name: tasks.find(name).head for name in tasks.names()},
+    plain = None if own else bare.task(every, listing, snapshot, requested=wish.task)
+    if plain:
+        listing, config = bare.one_graph(listing), {}
+    told = own.task if own else plain
+    task = told or heads.choose_task(
+        {name: head for name, head in every.items() if head.takes},
         config,
         processor=read_processor(snapshot.directory),
         pipeline_tag=listing.pipeline_tag,
@@ -85,7 +103,7 @@ def study(wish: Wish, progress: Progress) -> Study:
         allow_pickle=wish.allow_pickle,
         trust_remote_code=wish.trust_remote_code,
     )
-    return Study(listing, config, task, order)
+    return Study(listing, config, task, order, own.record if own else None)
 
 
 def _variants_and_routes(

@@ -18,7 +18,7 @@ _SHARED = {
     "audio_samples", "batching", "boxes", "class_labels", "comparison", "ctc_text", "embedding", "entities",
     "failures", "image_pipeline", "interpolation", "layers", "limits", "multi_vector", "pieced_pipeline", "pieces",
     "pipeline", "pixel_graph", "pooling", "prompts", "qa_samples", "ranking", "safetensors", "scores", "segments",
-    "sentence_modules", "spans", "special_tokens", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
+    "sentence_modules", "spans", "special_tokens", "tensor_items", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
 }  # fmt: skip
 
 

@@ -20,7 +20,19 @@ class TaskPipeline(AudioPipeline):
     """Frame vectors when called, in the shape of the transformers feature extraction pipeline; recordings' vectors by ``encode``."""
 
     head: ClassVar[Head] = Head(
-        auto="AutoModel", suffixes=("Model", ""), outputs=("last_hidden_state",), takes=(AUDIO,)
+        auto="AutoModel",
+        # What was pre-trained, or taught to tell speakers apart, has the encoder's weights and no other task's head.
+        suffixes=(
+            "Model",
+            "ForXVector",
+            "Wav2Vec2ForPreTraining",
+            "ConformerForPreTraining",
+            "UniSpeechForPreTraining",
+            "UniSpeechSatForPreTraining",
+            "",
+        ),
+        outputs=("last_hidden_state",),
+        takes=(AUDIO,),
     )
     parameters: ClassVar[tuple[str, ...]] = ("return_tensors",)
     window: ClassVar[int] = 16  # answers are lists of numbers: a minute of 768 is 2.3 million

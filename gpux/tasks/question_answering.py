@@ -191,7 +191,7 @@ class TaskPipeline(PiecedPipeline):
         """The tokens of the context; and that of the class, which models say "no answer" with."""
         if self._tokenizer.padding.left:  # the pipeline lets an answer stand anywhere then
             return np.ones(len(piece.encoding), bool)
-        allowed = np.array([of == piece.sequence for of in piece.encoding.sequence_ids])
+        allowed = np.array([of == piece.sequence for of in piece.encoding.sequence_ids], bool)
         if self._class is not None:
             allowed |= np.array(piece.encoding.ids) == self._class
         return allowed

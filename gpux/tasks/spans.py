@@ -58,6 +58,8 @@ def find(start: np.ndarray, end: np.ndarray, allowed: np.ndarray, wanted: Wanted
         allowed: Which tokens an answer may start and end at, bool [tokens].
         wanted: What an answer may be.
     """
+    if not len(allowed):  # two blanks, and a tokenizer without special tokens
+        return Found([], 0.0)
     starts, ends = _shares(start, allowed), _shares(end, allowed)
     none = float(starts[0] * ends[0])
     starts[0] = ends[0] = 0.0  # the token that stands for "no answer"

@@ -18,7 +18,7 @@ from gpux.images.photographs import film_url
 from gpux.images.processor import Prepared
 from gpux.images.video import ENDINGS, open_video
 from gpux.session import Session
-from gpux.tasks import class_labels
+from gpux.tasks import arguments, class_labels
 from gpux.tasks.image_pipeline import Finish, ImagePipeline
 from gpux.tasks.pipeline import Pipeline, Table
 from gpux.tasks.pixel_graph import PIXELS, Batch, Prepare
@@ -117,11 +117,8 @@ class TaskPipeline(ImagePipeline):
 
     def _sampling(self, frames: Any, rate: Any) -> tuple[int, int]:
         for name, value in (("num_frames", frames), ("frame_sampling_rate", rate)):
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and (not whole or value < 1):
-                raise InvalidInput(
-                    f"`{name}` is {value!r}", hint="give a whole number from 1", **{name: value}
-                )
+            if value is not None:
+                arguments.whole(name, value)
         fixed = self.graph.shape[1]
         if isinstance(fixed, int) and frames not in {None, fixed}:
             raise InvalidInput(

@@ -173,7 +173,9 @@ def test_every_task_and_every_parameter_is_documented():
     assert set(told) == set(tasks.names())
     for name, text in told.items():
         for parameter in tasks.find(name).parameters:
-            assert f"| `{parameter}` | " in text, f"{name}: document `{parameter}` under Args of its answer or finish"
+            assert f"| `{parameter}` | " in text, (
+                f"{name}: document `{parameter}` under Args of its answer or finish"
+            )
 
 
 def test_every_provider_and_every_extra_is_documented():

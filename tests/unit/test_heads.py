@@ -79,10 +79,29 @@ def test_a_task_that_is_not_run_is_named(saved, task):
     assert caught.value.architecture == saved
 
 
-@pytest.mark.parametrize("saved", ["ElectraForPreTraining", "Wav2Vec2ForPreTraining", "ViTMAEForPreTraining"])
+@pytest.mark.parametrize("saved", ["ElectraForPreTraining", "ViTMAEForPreTraining"])
 def test_a_pretraining_head_of_another_kind_fills_no_masks(saved):
     with pytest.raises(UnsupportedModel, match="nothing in"):
         choose(saved)
+
+
+@pytest.mark.parametrize(
+    ("saved", "task"),
+    [
+        ("Wav2Vec2ForPreTraining", "audio-feature-extraction"),
+        ("WavLMForXVector", "audio-feature-extraction"),
+        ("HubertModel", "audio-feature-extraction"),
+        ("HubertForCTC", "automatic-speech-recognition"),
+        ("Wav2Vec2ForSequenceClassification", "audio-classification"),
+        ("ASTForAudioClassification", "audio-classification"),
+    ],
+)
+def test_what_hears_answers_a_task_of_sound(saved, task):
+    config = {"architectures": [saved], "conv_kernel": [10, 3], "vocab_size": 32}
+    assert (
+        choose_task(HEADS, config, pipeline_tag="feature-extraction", embeds=False, requested=None, name="x")
+        == task
+    )
 
 
 @pytest.mark.parametrize(

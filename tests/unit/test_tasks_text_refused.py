@@ -55,12 +55,12 @@ class Zeros:
 def opened(tmp_path):
     """A task over zeros, with the given ``config.json``, ``tokenizer_config.json`` and words."""
 
-    def make(task, outputs, config=None, settings=None, lacking=()):
+    def make(task, outputs, config=None, settings=None, lacking=(), special=True):
         words = {word: i for i, word in enumerate(word for word in VOCABULARY if word not in lacking)}
         tokenizer = {
             "version": "1.0", "pre_tokenizer": {"type": "Whitespace"},
             "model": {"type": "WordLevel", "vocab": words, "unk_token": "[UNK]"},
-            "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+            "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]} if special else None,
         }  # fmt: skip
         files = {
             "tokenizer.json": tokenizer,
@@ -128,3 +128,10 @@ def test_labels_without_names_are_numbered(opened):
     pipeline = opened(TOKENS, PER_TOKEN)
     (found,) = pipeline.answer(["a a"], Clock(), ignore_labels=[])
     assert [token["entity"] for token in found] == ["LABEL_0", "LABEL_0"]
+
+
+def test_two_blanks_without_special_tokens_have_no_answer(opened):
+    pipeline = opened(QUESTIONS, PLACES, special=False)
+    assert pipeline.answer([{"question": " ", "context": "\n"}], Clock()) == [[]]
+    (answer,) = pipeline.answer([{"question": "a", "context": " a  a"}], Clock(), max_answer_len=1)
+    assert (answer["start"], answer["end"], answer["answer"]) == (1, 2, "a")
