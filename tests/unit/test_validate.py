@@ -51,6 +51,7 @@ def test_arrays_and_nested_lists():
     assert not judged(vectors, vectors + 1e-2).equal
     assert not judged(vectors, vectors.T).equal
     assert judged([[0.0, 5.0]], [[0.004, 5.0]]).equal
+    assert judged([{"score": np.float32(0.5)}], [{"score": 0.5}]).equal
     found = judged([[0.0, 5.0], [1.0, 2.0]], [[0.0, 5.0], [1.0, 2.5]])
     assert (found.absolute, found.relative) == (0.5, 0.1)
 
