@@ -78,7 +78,7 @@ def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
     tensors = {name: torch.from_numpy(array) for name, array in probes.traced(inputs).items()}
     axes = probes.axes(inputs)
     dims = {
-        name: torch.export.Dim(name, min=1, max=_longest(name, inputs))
+        name: _dimension(name, inputs)
         for name in dict.fromkeys(name for free in axes.values() for name in free.values())
     }
     named = {tensor: {axis: dims[name] for axis, name in axes[tensor].items()} for tensor in tensors}
@@ -100,6 +100,15 @@ def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
         hint="see docs/models.md for the families that are known to work",
         architecture=type(model).__name__,
     ) from failure
+
+
+def _dimension(name: str, inputs: Inputs) -> Any:
+    """A free dimension; sides that are multiples of something are told to be, which spares the trace most of its guards."""
+    step = inputs.pixels.divisor if inputs.pixels and name in {"height", "width"} else 1
+    longest = _longest(name, inputs) // step
+    if step == 1:
+        return torch.export.Dim(name, min=1, max=longest)
+    return step * torch.export.Dim(f"{name}_steps", min=1, max=longest)
 
 
 def _longest(dimension: str, inputs: Inputs) -> int:
