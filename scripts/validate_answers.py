@@ -56,12 +56,18 @@ def _collect(value: Any, path: str, found: dict[str, list[np.ndarray]]) -> None:
             _collect(inner, f"{path}[]", found)
     elif value is None or isinstance(value, str):
         found.setdefault(path, []).append(np.array([str(value)]))
-    elif hasattr(value, "__array__") and not isinstance(value, np.generic):
+    elif _is_array(value):
         array = np.asarray(value)
         found.setdefault(f"{path}#", []).append(np.array(array.shape, np.float64))
         found.setdefault(path, []).append(array.astype(np.float64).ravel())
     else:
         found.setdefault(path, []).append(np.array([float(value)]))
+
+
+def _is_array(value: Any) -> bool:
+    """Arrays, tensors and pictures, which tell their content in one of two ways; a number of numpy is a number."""
+    told = hasattr(value, "__array__") or hasattr(value, "__array_interface__")
+    return told and not isinstance(value, np.generic)
 
 
 def save(path: Path, answer: Any) -> None:

@@ -17,6 +17,8 @@ import families
 import numpy as np
 import validate_answers
 
+_CANDIDATES = 12  # spans that the pipeline looked at for one answer
+
 
 def write(job: Mapping[str, Any]) -> dict[str, Any]:
     """Write a family's directory."""
@@ -83,20 +85,29 @@ def _questions(folder: str, items: list[Any], _: Mapping[str, Any], __: str) -> 
         offsets, kinds = encoded.pop("offset_mapping")[0].numpy(), encoded.sequence_ids(0)
         with torch.inference_mode():
             found = model(**encoded)
-        inside = np.array([kind == 1 for kind in kinds])
+        # The first token, which some models point at where there is no answer, takes part in the chances and is none.
+        inside = np.array([kind == 1 or place == 0 for place, kind in enumerate(kinds)])
         chances = [
             _softmax(np.where(inside, logits[0].double().numpy(), -1e4))
             for logits in (found.start_logits, found.end_logits)
         ]
+        for chance in chances:
+            chance[0] = 0.0
         spans = np.tril(np.triu(np.outer(*chances)), 14)
-        start, end = np.unravel_index(spans.argmax(), spans.shape)
-        # Answers are whole words, as far as the tokenizer knows words.
-        ends = [encoded.token_to_word(0, int(token)) for token in (start, end)]
-        first, last = int(offsets[start][0]), int(offsets[end][1])
-        if None not in ends:
-            first, last = (encoded.word_to_chars(0, word, 1)[side] for side, word in enumerate(ends))
-        span = {"start": first, "end": last, "answer": item["context"][first:last]}
-        answered.append({"score": float(spans[start, end]), **span})
+        found_spans: dict[str, dict[str, Any]] = {}
+        for flat in np.argsort(-spans, axis=None)[:_CANDIDATES]:
+            start, end = np.unravel_index(flat, spans.shape)
+            # Answers are whole words, as far as the tokenizer knows words, and what falls into the same words is added up.
+            ends = [encoded.token_to_word(0, int(token)) for token in (start, end)]
+            first, last = int(offsets[start][0]), int(offsets[end][1])
+            if None not in ends:
+                first, last = (encoded.word_to_chars(0, word, 1)[side] for side, word in enumerate(ends))
+            text = item["context"][first:last]
+            one = found_spans.setdefault(
+                text.lower(), {"score": 0.0, "start": first, "end": last, "answer": text}
+            )
+            one["score"] += float(spans[start, end])
+        answered.append(max(found_spans.values(), key=lambda one: one["score"]))
     return answered
 
 

@@ -9,6 +9,7 @@ import pytest
 import validate_answers
 from families import families
 from families.record import PUBLISHED, REDUCED
+from PIL import Image
 from validate_cell import FAILED, LIMIT, PASSED, Cell, read, write
 
 ANSWER = [
@@ -54,6 +55,12 @@ def test_arrays_and_nested_lists():
     assert judged([{"score": np.float32(0.5)}], [{"score": 0.5}]).equal
     found = judged([[0.0, 5.0], [1.0, 2.0]], [[0.0, 5.0], [1.0, 2.5]])
     assert (found.absolute, found.relative) == (0.5, 0.1)
+
+
+def test_pictures_are_compared_by_their_pixels():
+    mask = Image.fromarray(np.eye(4, dtype=np.uint8) * 255)
+    assert judged([{"mask": mask}], [{"mask": np.asarray(mask)}]).equal
+    assert not judged([{"mask": mask}], [{"mask": mask.rotate(90)}]).equal
 
 
 def test_nothing_proves_nothing():
