@@ -292,7 +292,8 @@ def _task(artifact: Artifact, task: str | None) -> str:
         return artifact.task
     wanted, stored = tasks.find(task).head, tasks.find(artifact.task).head
     # Another reading of the same graph, or the graph as it is.
-    if (wanted.autos, wanted.outputs) == (stored.autos, stored.outputs) or not wanted.takes:
+    same = all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes"))
+    if same or not wanted.takes:
         return task
     raise UnknownTask(
         f"`{artifact.reference}` is stored for {artifact.task}, not for {task}",

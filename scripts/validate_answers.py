@@ -56,7 +56,7 @@ def _collect(value: Any, path: str, found: dict[str, list[np.ndarray]]) -> None:
             _collect(inner, f"{path}[]", found)
     elif value is None or isinstance(value, str):
         found.setdefault(path, []).append(np.array([str(value)]))
-    elif hasattr(value, "__array__"):
+    elif hasattr(value, "__array__") and not isinstance(value, np.generic):
         array = np.asarray(value)
         found.setdefault(f"{path}#", []).append(np.array(array.shape, np.float64))
         found.setdefault(path, []).append(array.astype(np.float64).ravel())

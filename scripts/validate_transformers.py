@@ -90,7 +90,11 @@ def _questions(folder: str, items: list[Any], _: Mapping[str, Any], __: str) -> 
         ]
         spans = np.tril(np.triu(np.outer(*chances)), 14)
         start, end = np.unravel_index(spans.argmax(), spans.shape)
+        # Answers are whole words, as far as the tokenizer knows words.
+        ends = [encoded.token_to_word(0, int(token)) for token in (start, end)]
         first, last = int(offsets[start][0]), int(offsets[end][1])
+        if None not in ends:
+            first, last = (encoded.word_to_chars(0, word, 1)[side] for side, word in enumerate(ends))
         span = {"start": first, "end": last, "answer": item["context"][first:last]}
         answered.append({"score": float(spans[start, end]), **span})
     return answered

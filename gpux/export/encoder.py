@@ -6,6 +6,7 @@ Imported only where a framework is: in the exporter's environment.
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import torch
 from gpux.events import Event, Progress
 from gpux.export import checkpoint, probes, projection, tokenizer_route
 from gpux.export.inputs import TEXT_INPUTS, Inputs, Shape, Tokens, describe, read_processor
+from gpux.export.modalities import TIMM
 from gpux.head import TEXT
 
 
@@ -86,6 +88,7 @@ def examine(
     clock.step("loading the checkpoint")
     model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     projection.keep(source, output, allow_pickle=allow_pickle)
+    _keep_labels(source, output, model.config)
     inputs = _inputs(model, source, takes, outputs, tokenizer)
     clock.step("computing the reference outputs")
     feeds = probes.make(inputs)
@@ -98,6 +101,17 @@ def examine(
     probes.save(output / "probes.npz", feeds)
     probes.save(output / "reference.npz", references)
     return Encoder(model, inputs, kept, feeds, references, clock)
+
+
+def _keep_labels(source: Path, output: Path, config: Any) -> None:
+    """Write a ``config.json`` with the names of the classes, where only timm knows them: ImageNet's are in no repository of it."""
+    if config.model_type != TIMM:
+        return
+    told = json.loads((source / "config.json").read_bytes())
+    if "id2label" in told or "label_names" in told or config.num_labels != told.get("num_classes"):
+        return
+    named = {str(index): label for index, label in config.id2label.items()}
+    (output / "config.json").write_text(json.dumps({**told, "id2label": named}, indent=2), encoding="utf-8")
 
 
 class Clock:

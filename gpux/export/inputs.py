@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpux.head import AUDIO, IMAGE, TEXT, VIDEO
+from gpux.head import AUDIO, IMAGE, LAYOUT, TEXT, VIDEO
 
 TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 IMAGE_INPUTS = ("pixel_values", "pixel_mask")
 AUDIO_INPUTS = ("input_values", "input_features", "is_longer")
-KNOWN = (*TEXT_INPUTS, *IMAGE_INPUTS, *AUDIO_INPUTS)
+BOXES = "bbox"
+KNOWN = (*TEXT_INPUTS, BOXES, *IMAGE_INPUTS, *AUDIO_INPUTS)
 """Every tensor that a task can make, in the order in which models take them."""
 
 Shape = Sequence[int | str | None]
@@ -68,6 +69,7 @@ class Inputs:
         tokens: Its texts, where it takes some.
         pixels: Its pictures or videos.
         sound: Its recordings.
+        plane: How many places a page has along a side, where the model takes a box of each token; else 0.
         apart: Whether texts and pictures (or recordings) are no pairs, so that each has a batch of its own.
     """
 
@@ -75,6 +77,7 @@ class Inputs:
     tokens: Tokens | None = None
     pixels: Pixels | None = None
     sound: Sound | None = None
+    plane: int = 0
     apart: bool = False
 
 
@@ -101,6 +104,8 @@ def describe(
     if TEXT in takes:
         # The mask says where the padding is, to the proof too where the graph does not take it.
         wanted += [name for name in TEXT_INPUTS if name in names or name == "attention_mask"]
+    if LAYOUT in takes:
+        wanted.append(BOXES)
     if {IMAGE, VIDEO} & set(takes):
         wanted += ["pixel_values"] + ["pixel_mask"] * ("pixel_mask" in names and _pads(processor))
     if AUDIO in takes:
@@ -114,6 +119,7 @@ def describe(
         if {IMAGE, VIDEO} & set(takes)
         else None,
         sound=_sound(config, processor, names) if AUDIO in takes else None,
+        plane=(_whole(config.get("max_2d_position_embeddings"), least=1) or 1024) if LAYOUT in takes else 0,
         apart=len(takes) > 1 and any(name.startswith("logits_per_") for name in outputs),
     )
 

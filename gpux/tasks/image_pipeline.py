@@ -41,6 +41,8 @@ class ImagePipeline(Pipeline):
     files: ClassVar[tuple[str, ...]] = ENDINGS
     key: ClassVar[str] = "image"
     rank: ClassVar[int] = 4
+    others: ClassVar[tuple[str, ...]] = ()
+    """Inputs of the graph that are not made from pictures, which :meth:`collate` gives."""
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
@@ -53,6 +55,7 @@ class ImagePipeline(Pipeline):
             alike=self.processor.fixed is not None,
             batch=self.batch,
             rank=self.rank,
+            others=self.others,
         )
 
     @classmethod

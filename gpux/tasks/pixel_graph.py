@@ -92,9 +92,10 @@ class PixelGraph:
         alike: Whether all pictures have one shape, or are given it by ``collate``.
         batch: Most pictures of a batch where the plan says nothing.
         rank: Axes of ``pixel_values``.
+        others: Inputs that are not made from pictures and that ``collate`` gives, where the graph takes them.
 
     Raises:
-        UnsupportedModel: The graph takes an input that is not made from a picture.
+        UnsupportedModel: The graph takes an input that is neither.
     """
 
     def __init__(
@@ -106,11 +107,13 @@ class PixelGraph:
         alike: bool,
         batch: int,
         rank: int = 4,
+        others: Sequence[str] = (),
     ) -> None:
         self._artifact = artifact
         self._session = session
         self._collate, self._alike = collate, alike
-        self._pixels = self._find(session.inputs, rank)
+        self._others = [spec for spec in session.inputs if spec.name in others]
+        self._pixels = self._find([spec for spec in session.inputs if spec not in self._others], rank)
         self._mask = next((spec for spec in session.inputs if spec.name == MASK), None)
         fixed = self._pixels.shape[0]
         self._fill = fixed if isinstance(fixed, int) else None
@@ -215,6 +218,7 @@ class PixelGraph:
             if mask is None:
                 mask = np.ones((len(pixels), *pixels.shape[-2:]), np.int64)
             feeds[MASK] = mask.astype(self._mask.dtype, copy=False)
+        feeds.update((spec.name, made[spec.name].astype(spec.dtype, copy=False)) for spec in self._others)
         return feeds
 
     def _check(self, shape: tuple[int, ...]) -> None:

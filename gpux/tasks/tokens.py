@@ -114,6 +114,27 @@ class Tokenizer:
         except BaseException as error:
             raise _unusable(self._artifact, error) from error
 
+    def words(self, words: Sequence[str]) -> Encoding:
+        """The tokens of a text that is cut into words already, without special ones.
+
+        Raises:
+            CorruptArtifact: ``tokenizer.json`` asks for something that its own library fails at.
+        """
+        try:
+            encoding: Encoding = self.backend.encode(
+                list(words), is_pretokenized=True, add_special_tokens=False
+            )
+        except BaseException as error:
+            raise _unusable(self._artifact, error) from error
+        return encoding
+
+    def token(self, name: str) -> int | None:
+        """The id of a special token as ``tokenizer_config.json`` names it (``cls_token``), or ``None``."""
+        settings = Fields(self._artifact, "tokenizer_config.json")
+        nested = isinstance(settings.data.get(name), dict)
+        content = settings.table(name).text("content") if nested else settings.text(name)
+        return None if content is None else self.backend.token_to_id(content)
+
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the front of a text, the leading special ones included."""
         ids = self([prompt])[0].ids

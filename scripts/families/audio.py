@@ -23,7 +23,7 @@ FAMILIES = (
     Family(
         name="wav2vec2-ctc", title="wav2vec2", like="facebook/wav2vec2-base-960h", task="automatic-speech-recognition",
         architecture="Wav2Vec2ForCTC", exact=True, reduced=_SMALL, tokenizer=("characters", {}), processor=_waveform(),
-        items="recordings",
+        parameters={"return_timestamps": "char"}, items="recordings",
     ),
     Family(
         name="wav2vec2-ks", title="wav2vec2", like="superb/wav2vec2-base-superb-ks", task="audio-classification",
@@ -38,7 +38,7 @@ FAMILIES = (
     Family(
         name="hubert-ctc", title="HuBERT", like="facebook/hubert-large-ls960-ft", task="automatic-speech-recognition",
         architecture="HubertForCTC", config={"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True},
-        reduced=_SMALL, tokenizer=("characters", {}), processor=_waveform(mask=True), items="recordings",
+        reduced=_SMALL, tokenizer=("characters", {}), processor=_waveform(mask=True), parameters={"return_timestamps": "char"}, items="recordings",
     ),
     Family(
         name="wavlm", title="WavLM", like="microsoft/wavlm-base", task="audio-classification",

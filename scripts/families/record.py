@@ -25,6 +25,7 @@ class Family:
         tokenizer: A maker of :mod:`families.vocabularies` and its arguments.
         processor: ``preprocessor_config.json``.
         files: Further JSON files: path → content.
+        timm: What timm calls its architecture; transformers loads it through timm.
         projection: Size of the vectors that a late-interaction model's own linear layer gives, stored among its weights.
         items: Which inputs of :mod:`families.items` it answers.
         parameters: Keyword arguments of the task, the same for both.
@@ -46,6 +47,7 @@ class Family:
     tokenizer: tuple[str, Mapping[str, Any]] | None = None
     processor: Mapping[str, Any] | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
+    timm: str | None = None
     projection: int | None = None
     items: str = "sentences"
     parameters: Mapping[str, Any] = field(default_factory=dict)

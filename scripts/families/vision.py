@@ -83,9 +83,12 @@ FAMILIES = (
         reduced={"depth_multiplier": 0.35},
     ),
     Family(
-        name="mobilenet-v3", title="MobileNet v3", like="timm/mobilenetv3_small_100.lamb_in1k",
-        task="image-classification", items="pictures",
-        limit="transformers builds timm's models with timm and torchvision, and no torchvision here loads beside torch for the CPU",
+        name="mobilenet-v3", title="MobileNet v3", like="timm/mobilenetv3_small_100.lamb_in1k", exact=True,
+        task="image-classification", items="pictures", timm="mobilenetv3_small_100",
+    ),
+    Family(
+        name="timm-resnet", title="ResNet (timm)", like="timm/resnet18.a1_in1k", exact=True,
+        task="image-classification", items="pictures", timm="resnet18",
     ),
     _classifier(
         "efficientnet", "EfficientNet", "google/efficientnet-b0", "EfficientNetForImageClassification",

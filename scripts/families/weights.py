@@ -6,6 +6,7 @@ drops them would go unnoticed.
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -55,4 +56,6 @@ def _calibrate(model: Any, size: tuple[int, int]) -> None:
             module.momentum = None
             module.reset_running_stats()
             module.train()
-    model(pixel_values=torch.randn(2, 3, *size))
+    pictures = torch.randn(2, 3, *size)
+    named = "pixel_values" in inspect.signature(model.forward).parameters
+    model(pixel_values=pictures) if named else model(pictures)

@@ -19,6 +19,8 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
     """Write it; what was made: the number of parameters."""
     torch.manual_seed(zlib.crc32(family.name.encode()))
     folder.mkdir(parents=True, exist_ok=True)
+    if family.timm:
+        return _timm(family.timm, folder)
     kind = getattr(transformers, family.architecture)
     settings = family.settings(fast=fast)
     backbone = settings.get("backbone_config")
@@ -41,6 +43,31 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
         if path == "1_Pooling/config.json" and isinstance(content, dict):
             content = {**content, "word_embedding_dimension": config.hidden_size}  # noqa: PLW2901
         _json(folder / path, content)
+    return {"parameters": sum(weight.numel() for weight in model.parameters())}
+
+
+_SAID = (
+    "tag", "custom_load", "input_size", "fixed_input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std",
+    "num_classes", "pool_size", "first_conv", "classifier",
+)  # fmt: skip
+"""What the Hub's ``config.json`` of a timm model repeats of its ``pretrained_cfg``."""
+
+
+def _timm(architecture: str, folder: Path) -> dict[str, Any]:
+    """A timm model as its repositories have it: its own weights' names, and a configuration without ``model_type``."""
+    import timm
+    from safetensors.torch import save_file
+
+    model = timm.create_model(architecture, pretrained=False)
+    told = {name: model.pretrained_cfg[name] for name in _SAID if name in model.pretrained_cfg}
+    randomize(model, size=tuple(told["input_size"][1:]))
+    save_file(
+        {name: weight.contiguous() for name, weight in model.state_dict().items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
+    counts = {"num_classes": model.num_classes, "num_features": model.num_features}
+    _json(folder / "config.json", {"architecture": architecture, **counts, "pretrained_cfg": told})
     return {"parameters": sum(weight.numel() for weight in model.parameters())}
 
 
