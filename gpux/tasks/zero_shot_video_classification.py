@@ -34,9 +34,19 @@ class TaskPipeline(ZeroShotPipeline, VideoPipeline):
     logits: ClassVar[str] = "logits_per_video"
 
     def finish(self, **parameters: Any) -> Finish:
-        """The labels of each video: ``num_frames`` and ``frame_sampling_rate`` say which frames are seen.
+        """The labels of each video.
 
-        See :meth:`gpux.tasks.zero_shot_pictures.ZeroShotPipeline.finish` for the other parameters and what comes back.
+        Args:
+            **parameters: ``candidate_labels``: the labels, as a list or with commas between, for items without labels of
+                their own; ``hypothesis_template``: a sentence with ``{}`` in the label's place; ``num_frames``: frames that the
+                model is shown, as its configuration says where it is not given; ``frame_sampling_rate``: one frame of so many
+                is taken, from the video's start (1).
+
+        Returns:
+            Per item a list of ``{"score": float, "label": str}``, best first; the scores of an item add up to one.
+
+        Raises:
+            InvalidInput: A parameter that the task cannot take.
         """
         self.sampling(parameters.get("num_frames"), parameters.get("frame_sampling_rate"))
         return super().finish(**parameters)
