@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpux.errors import InvalidInput
+from gpux.artifact import Artifact
+from gpux.errors import InvalidInput, RunFailed
 from gpux.head import IMAGE, TEXT, Head
 from gpux.images import decoding, remote
 from gpux.images.loading import ENDINGS
 from gpux.images.processor import Prepared
+from gpux.session import Session
 from gpux.tasks import layers, texts
 from gpux.tasks.pair_pipeline import PairPipeline
 from gpux.tasks.pipeline import Clock
@@ -27,9 +30,12 @@ HEAD = Head(
     outputs=("logits_per_image", _TEXTS, IMAGES),
     scores=("logits_per_image",),
     takes=(TEXT, IMAGE),
-    classes=("CLIPModel", "SiglipModel"),
+    classes=("CLIPModel", "SiglipModel", "AltCLIPModel", "ChineseCLIPModel", "MetaClip2Model"),
 )
 """Models of texts and pictures; the tasks over them keep the same outputs, so that one artifact answers all."""
+
+_EMPTY = {"cpu", "openvino"}
+"""Providers on which a batch of no pictures was seen to work, so that texts cost no pass over a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,13 @@ class Wanted:
 class PairEmbedding(PairPipeline):
     """Embeddings of pictures and texts, of unit length as the model makes them.
 
-    The graph takes both at once; beside texts it is shown one blank picture a batch, beside pictures one empty text.
+    The graph takes both at once: beside pictures it is given one empty text a batch, beside texts no picture, or a blank one
+    where the runtime cannot compute with none.
     """
+
+    def __init__(self, artifact: Artifact, session: Session) -> None:
+        super().__init__(artifact, session)
+        self._without = session.plan.provider in _EMPTY and not isinstance(self.graph.shape[0], int)
 
     def encode(
         self,
@@ -184,8 +195,10 @@ class PairEmbedding(PairPipeline):
     def read_feeds(self, written: Sequence[str]) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
         """Positions of the texts of each batch, and what the graph is given for them."""
         if written:
-            blank = self._blank()
-            yield from ((members, {**blank, **feeds}) for members, feeds in self.texts.batches(written))
+            beside = (
+                {name: array[:0] for name, array in self._blank.items()} if self._without else self._blank
+            )
+            yield from ((members, {**feeds, **beside}) for members, feeds in self.texts.batches(written))
 
     def _window(
         self, items: Sequence[Any], first: int, clock: Clock, wanted: Wanted
@@ -195,7 +208,7 @@ class PairEmbedding(PairPipeline):
         rows = list(written)
         for members, feeds in self.read_feeds(list(written.values())):
             clock.lap("preprocess")
-            vectors = self.session.run(feeds, (_TEXTS,))[_TEXTS]
+            vectors = self._embedded(feeds)
             clock.lap("infer")
             found.update((rows[member], wanted.finished(vectors[i])) for i, member in enumerate(members))
             clock.lap("postprocess")
@@ -209,14 +222,25 @@ class PairEmbedding(PairPipeline):
                 found[shown[row]] = wanted.finished(vector)
         return found
 
+    def _embedded(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
+        try:
+            return self.session.run(feeds, (_TEXTS,))[_TEXTS]
+        except RunFailed:
+            if not self._without:
+                raise
+            self._without = False
+            return self.session.run({**feeds, **self._blank}, (_TEXTS,))[_TEXTS]
+
+    @cached_property
     def _blank(self) -> dict[str, np.ndarray]:
-        """A picture of nothing as the graph takes it, and an empty text."""
+        """A picture of nothing, as the graph takes it."""
 
         def prepare(image: Any, position: int) -> Prepared:
             return self.processor.prepare(image, position=position)
 
         nothing = decoding.pillow().new("RGB", (64, 64))
-        return next(self.graph.feeds([nothing], prepare, window=1))
+        feeds = next(self.graph.feeds([nothing], prepare, window=1))
+        return {name: array for name, array in feeds.items() if name not in self.others}
 
 
 def written_text(item: Any, position: int) -> str | None:
