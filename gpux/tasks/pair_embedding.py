@@ -194,11 +194,9 @@ class PairEmbedding(PairPipeline):
 
     def read_feeds(self, written: Sequence[str]) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
         """Positions of the texts of each batch, and what the graph is given for them."""
-        if written:
-            beside = (
-                {name: array[:0] for name, array in self._blank.items()} if self._without else self._blank
-            )
-            yield from ((members, {**feeds, **beside}) for members, feeds in self.texts.batches(written))
+        for members, feeds in self.texts.batches(written):
+            shown = {name: array[:0] for name, array in self._blank.items()} if self._without else self._blank
+            yield members, {**feeds, **shown}
 
     def _window(
         self, items: Sequence[Any], first: int, clock: Clock, wanted: Wanted
@@ -226,9 +224,9 @@ class PairEmbedding(PairPipeline):
         try:
             return self.session.run(feeds, (_TEXTS,))[_TEXTS]
         except RunFailed:
-            if not self._without:
+            if all(len(feeds[name]) for name in self._blank):
                 raise
-            self._without = False
+            self._without = False  # graphs of other exporters may not reckon with it
             return self.session.run({**feeds, **self._blank}, (_TEXTS,))[_TEXTS]
 
     @cached_property

@@ -84,6 +84,7 @@ def test_a_config_without_architectures(config):
         ("CLIPModel", {"text_config": {}, "vision_config": {}}, None, "zero-shot-image-classification"),
         ("SiglipModel", {"text_config": {}, "vision_config": {}}, None, "zero-shot-image-classification"),
         ("CLIPModel", {"text_config": {}, "vision_config": {}}, "multimodal-embedding", "multimodal-embedding"),
+        ("ViltForQuestionAnswering", {"vocab_size": 9, "image_size": 384}, None, "visual-question-answering"),
         ("XCLIPModel", {"text_config": {}, "vision_config": {"num_frames": 8}}, None, "zero-shot-video-classification"),
         ("LayoutLMForQuestionAnswering", {"vocab_size": 9, "max_2d_position_embeddings": 1024}, None, "document-question-answering"),
     ],
