@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from gpux.model import Model
     from gpux.race import forget, tune
     from gpux.race.record import Race
+    from gpux.registry.building import build, write_blueprint
     from gpux.registry.pull import plan_pull, pull
     from gpux.registry.store import Removal, Store
+    from gpux.tasks.failures import Failed
 
 __all__ = [
     "Artifact",
+    "Failed",
     "History",
     "Model",
     "Race",
@@ -44,6 +47,7 @@ __all__ = [
     "__version__",
     "assess",
     "benchmark",
+    "build",
     "compare",
     "diagnose",
     "errors",
@@ -62,10 +66,12 @@ __all__ = [
     "read_thresholds",
     "sweep",
     "tune",
+    "write_blueprint",
 ]
 
 _HOMES = {
     "Artifact": "gpux.artifact",
+    "Failed": "gpux.tasks.failures",
     "History": "gpux.bench.history",
     "Model": "gpux.model",
     "Race": "gpux.race.record",
@@ -76,6 +82,7 @@ _HOMES = {
     "Thresholds": "gpux.bench.assess",
     "assess": "gpux.bench.assess",
     "benchmark": "gpux.bench",
+    "build": "gpux.registry.building",
     "compare": "gpux.bench.comparison",
     "diagnose": "gpux.doctor",
     "exporters": "gpux.export.toolchains",
@@ -93,6 +100,7 @@ _HOMES = {
     "read_thresholds": "gpux.bench.assess",
     "sweep": "gpux.campaign",
     "tune": "gpux.race",
+    "write_blueprint": "gpux.registry.building",
 }
 
 

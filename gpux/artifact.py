@@ -21,6 +21,8 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 MACHINES = "machines"
 """The folder with what machines find out about an artifact: no part of it, and no source may bring one."""
+BLUEPRINT = "gpux.json"
+"""The file with what the ``gpux.yml`` of a model of one's own said; no source may bring one."""
 UNPROVEN = "unproven"
 QUALITIES = ("exact", "near", "lossy", UNPROVEN)
 """Certificate classes from best to worst; see :class:`Certificate`."""
@@ -116,7 +118,7 @@ class Variant:
     Attributes:
         name: One of :data:`gpux.reference.VARIANTS`.
         graphs: Component name → path of its graph in the artifact.
-        exporter: The route that made it (``ready``, ``transformers``, ``coreml``).
+        exporter: The route that made it (``ready``, ``transformers``, ``optimum``, ``coreml``).
         versions: The toolchain's packages and versions.
         certificate: Its proof.
     """

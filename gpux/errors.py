@@ -5,6 +5,7 @@ GpuxError
 │   ├── InvalidReference    a model reference that does not follow the grammar
 │   ├── InvalidSetting      a GPUX_* variable or an option out of range
 │   ├── InvalidInput        inputs that the task or the graph cannot take
+│   ├── InvalidBlueprint    a gpux.yml that cannot be followed
 │   ├── UnknownProvider     no provider of that name is installed
 │   ├── UnknownVariant      the artifact has no such variant
 │   └── UnknownTask         GPUX has no such task
@@ -99,6 +100,10 @@ class InvalidSetting(UsageError):
 
 class InvalidInput(UsageError):
     """Inputs that the task or the graph cannot take."""
+
+
+class InvalidBlueprint(UsageError):
+    """A ``gpux.yml`` that cannot be followed; the message names the file and the line."""
 
 
 class UnknownProvider(UsageError):

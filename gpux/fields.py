@@ -65,6 +65,15 @@ class Fields:
             raise self.refused(key, f"a whole number from {least}")
         return int(value)
 
+    def number(self, key: str) -> float | None:
+        """A finite number, with a point or without."""
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if not _is_number(value) or not -MOST < value < MOST:
+            raise self.refused(key, "a number")
+        return float(value)
+
     def length(self, key: str) -> int | None:
         """A number of tokens from 1; so large a one that it means no limit is ``None``."""
         value = self.data.get(key)

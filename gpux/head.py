@@ -19,9 +19,12 @@ class Head:
         outputs: The model's outputs that the task reads.
         aliases: Other names that published graphs give them → the model's own.
         scores: Those outputs that are class scores, whose largest entry must agree in the proof.
-        takes: What the model is given, of :data:`MODALITIES`.
+        takes: What the model is given, of :data:`MODALITIES`; none where it is given tensors, whatever they mean, so that the
+            task runs any graph.
         unordered: Those outputs [batch, rows, …] whose rows are one set in no order, as a detector's queries are.
         classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
+        kinds: Kinds of sentence-transformers models that answer it (``CrossEncoder``), which their own files name. A head that
+            every encoder fits is only theirs.
     """
 
     auto: str | tuple[str, ...]
@@ -32,6 +35,7 @@ class Head:
     takes: tuple[str, ...] = (TEXT,)
     unordered: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def autos(self) -> tuple[str, ...]:

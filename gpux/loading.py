@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from gpux import settings, tasks
-from gpux.artifact import Artifact
+from gpux.artifact import BLUEPRINT, Artifact
 from gpux.discovery import discover
 from gpux.errors import (
     ArtifactNotFound,
@@ -72,14 +72,12 @@ def load(
         GpuxError: See :mod:`gpux.errors`.
     """
     started = perf_counter()
-    wanted = provider or settings.provider()
-    available = _available(wanted)
+    available = _available(provider or settings.provider())
     watch = Stopwatch(progress)
     artifact, named = obtain(model, variant, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
-    count = settings.threads() if threads is None else threads
-    wish = variant or named or default_variant()
-    request = Request(wanted, wish, quality, count, strict, dict(options or {}), batch)
+    asked = Request(provider or "", variant or named, quality, threads, strict, dict(options or {}), batch)
+    request = _complete(asked, artifact)
     task = _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
@@ -128,12 +126,7 @@ def plan(
         ProviderError: Nothing fits.
     """
     artifact = model if isinstance(model, Artifact) else Store().get(model)
-    request = Request(
-        provider=provider or settings.provider(),
-        variant=variant or default_variant(),
-        quality=quality,
-        threads=settings.threads(),
-    )
+    request = _complete(Request(provider or "", variant, quality), artifact)
     decision = _decision(artifact, discover(), request, tasks.find(artifact.task))
     chosen = decision.look()
     if chosen.note is None and free(request) and decision.outdated():
@@ -155,6 +148,23 @@ def options() -> dict[str, tuple[Setting, ...]]:
     return {name: provider_settings(one) for name, one in discover().items()}
 
 
+def _complete(asked: Request, artifact: Artifact) -> Request:
+    """What is asked for, where the caller says nothing by the environment, else by the ``gpux.yml`` that the model was built from."""
+    told = artifact.read_json(BLUEPRINT).get("runtime")
+    own: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    provider, options = asked.provider or settings.named_provider(), dict(asked.options)
+    if provider is None and own.get("provider"):
+        provider, options = str(own["provider"]), options or dict(own.get("options") or {})
+    threads = settings.threads() if asked.threads is None else asked.threads
+    return replace(
+        asked,
+        provider=provider or AUTO,
+        variant=asked.variant or default_variant() or own.get("variant"),
+        threads=own.get("threads") if threads is None else threads,
+        options=options,
+    )
+
+
 def _decision(
     artifact: Artifact,
     available: Mapping[str, Provider],
@@ -162,6 +172,8 @@ def _decision(
     pipeline: type[Pipeline],
     progress: Progress = silent,
 ) -> Decision:
+    # A task that runs any graph proves nothing of its own: the graph is held to what the stored task reads of it.
+    pipeline = pipeline if pipeline.head.takes else tasks.find(artifact.task)
     return Decision(
         artifact,
         available,
@@ -278,11 +290,11 @@ def _closest(store: Store, text: str) -> str | None:
 def _task(artifact: Artifact, task: str | None) -> str:
     if task is None or task == artifact.task:
         return artifact.task
-    wanted = tasks.find(task).head
-    if artifact.task in tasks.names():
-        stored = tasks.find(artifact.task).head
-        if all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes")):
-            return task  # the same graph answers both
+    wanted, stored = tasks.find(task).head, tasks.find(artifact.task).head
+    # Another reading of the same graph, or the graph as it is.
+    same = all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes"))
+    if same or not wanted.takes:
+        return task
     raise UnknownTask(
         f"`{artifact.reference}` is stored for {artifact.task}, not for {task}",
         hint=f"gpux pull {artifact.reference} --task {task} --force",

@@ -13,8 +13,6 @@ from gpux.session import Session
 from gpux.tasks.pipeline import Clock, Pipeline
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from gpux.bench.report import Report
     from gpux.bench.settings import Measuring
 
@@ -75,9 +73,23 @@ class Model:
             return self.pipeline.answer_alone(inputs, clock, **parameters), clock.seconds
         return self.pipeline.answer(list(inputs), clock, **parameters), clock.seconds
 
-    def stream(self, items: Iterable[Any], **parameters: Any) -> Iterator[Any]:
-        """Answers for any number of items, in order, with bounded memory."""
-        return self.pipeline.stream(items, **parameters)
+    def stream(
+        self, items: Iterable[Any], *, window: int | None = None, fail_fast: bool = True, **parameters: Any
+    ) -> Iterator[Any]:
+        """Answers for any number of items, in order, with bounded memory: generators in, a generator out.
+
+        Args:
+            items: The items, taken as they are needed. One that is a ``GpuxError`` stands for an item that could not be read.
+            window: Items that are held at once; as many as suit the task when ``None``.
+            fail_fast: Whether the first item that fails ends the stream with its error. Otherwise a :class:`gpux.Failed` stands
+                in its place, and the rest goes on.
+            **parameters: Those of the task.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take; ``position`` counts from the stream's first item.
+            RunFailed: The runtime failed, which is no fault of an item.
+        """
+        return self.pipeline.stream(items, window=window, fail_fast=fail_fast, **parameters)
 
     def encode(
         self,
@@ -87,7 +99,7 @@ class Model:
         prompt: str | None = None,
         normalize: bool | None = None,
         truncate_dim: int | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Embeddings, as sentence-transformers' ``encode`` gives them.
 
         Args:
@@ -98,7 +110,8 @@ class Model:
             truncate_dim: Keep only so many leading dimensions.
 
         Returns:
-            float32 [dimensions] for one text, [texts, dimensions] for a list.
+            float32 [dimensions] for one text, [texts, dimensions] for a list. Of a late-interaction model, which has a vector
+            for each token: float32 [tokens, dimensions], and a list of those for a list.
 
         Raises:
             UnknownTask: The model's task has no embeddings.
@@ -110,10 +123,41 @@ class Model:
                 hint="call the model itself: model(...)",
                 task=self.task,
             )
-        vectors: np.ndarray = encode(
+        return encode(
             texts, prompt_name=prompt_name, prompt=prompt, normalize=normalize, truncate_dim=truncate_dim
         )
-        return vectors
+
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        top_k: int | None = None,
+        *,
+        return_documents: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Documents by how well they answer a query, as sentence-transformers' ``CrossEncoder.rank`` gives them.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            top_k: That many of them, best first; all when ``None``.
+            return_documents: Whether each document's text stands beside its score.
+
+        Returns:
+            Per document ``{"corpus_id": its place in the list, "score": float}``, and its ``text`` where that is asked for.
+
+        Raises:
+            UnknownTask: The model's task ranks nothing.
+        """
+        rank = getattr(self.pipeline, "rank", None)
+        if rank is None:
+            raise UnknownTask(
+                f"`{self.artifact.reference}` answers {self.task}, which ranks nothing",
+                hint="pull a model for text-ranking or late-interaction",
+                task=self.task,
+            )
+        ranked: list[dict[str, Any]] = rank(query, documents, top_k=top_k, return_documents=return_documents)
+        return ranked
 
     def benchmark(self, inputs: Any = None, **settings: Unpack[Measuring]) -> Report:
         """Measure this model in this process; settings and errors as for :func:`gpux.benchmark`."""

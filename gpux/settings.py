@@ -30,7 +30,12 @@ def offline() -> bool:
 
 def provider() -> str:
     """The provider when none is named: ``GPUX_PROVIDER``, else ``auto``."""
-    return os.environ.get("GPUX_PROVIDER") or "auto"
+    return named_provider() or "auto"
+
+
+def named_provider() -> str | None:
+    """The provider that the environment names: ``GPUX_PROVIDER``."""
+    return os.environ.get("GPUX_PROVIDER") or None
 
 
 def variant() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import gpux
+from gpux.artifact import Artifact
 
 REFERENCES = Path(__file__).parent / "references"
 CLASSIFIERS = ("single_label", "multi_label", "one_label", "regression")
@@ -20,6 +24,21 @@ def tiny_models(directory: Path) -> Path:
     if not directory.exists():
         run("tiny_models.py", directory)
     return directory
+
+
+def rankers(directory: Path) -> Path:
+    """Make the cross-encoders, sparse encoders and late-interaction models with their answers, unless they are there."""
+    if not directory.exists():
+        run("rankers.py", directory)
+    return directory
+
+
+def pull_as_ready(folder: Path, graph: Path, task: str | None = None) -> Artifact:
+    """Store a model that has the same weights as another one, by that one's graph instead of an export of its own."""
+    (folder / "onnx").mkdir()
+    shutil.copyfile(graph, folder / "onnx" / "model.onnx")
+    (folder / "model.safetensors").unlink()
+    return gpux.pull(str(folder), exporter="ready", task=task)
 
 
 def sentence_embeddings(

@@ -19,6 +19,8 @@ from gpux.errors import GpuxError, UsageError
 # Command → (module, one line of help). The order is the order of --help.
 COMMANDS = {
     "pull": ("models", "Fetch, convert, prove and store a model."),
+    "build": ("building", "Prove and store a model of your own: a folder with gpux.yml."),
+    "init": ("building", "Write a first gpux.yml for an ONNX file."),
     "run": ("run", "Answer a task, one answer per input; pulls first if needed."),
     "bench": ("bench", "Measure models, compare results, and look back."),
     "list": ("models", "Show the stored models."),

@@ -35,14 +35,14 @@ _ASKING = (
         "--input",
         "typed",
         metavar="JSON|@FILE|-",
-        help="Inputs as JSON, from a .json or .jsonl file, or from standard input.",
+        help="Inputs as JSON, from a .json, .jsonl, .csv, .txt, .npz or .npy file, or from standard input.",
     ),
     click.option(
         "--file",
         "files",
         multiple=True,
         type=click.Path(path_type=Path),
-        help="A text file as one input; may be given again.",
+        help="A file as one input, or those of a folder or a pattern; may be given again.",
     ),
     click.option(
         "--task",
@@ -76,8 +76,9 @@ _ASKING = (
     ),
     click.option(
         "--output",
-        type=click.Path(path_type=Path),
-        help="Write the answers to a .json, .jsonl or .npz file; with --benchmark, the report to .json, .csv, .md, .html or .txt.",
+        type=click.Path(),
+        help="Write the answers to a .json, .jsonl, .csv or .npz file, to a folder/, or one as a .png or .jpg where they are "
+        "pictures; with --benchmark, the report to .json, .csv, .md, .html or .txt.",
     ),
     click.option("--token", metavar="T", help="A Hub token, should the model have to be pulled."),
     click.option("--offline", is_flag=True, default=None, help="Keep off the network."),

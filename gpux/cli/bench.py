@@ -50,14 +50,20 @@ def run_command(
     typed: str | None,
     files: tuple[Path, ...],
     params: tuple[str, ...],
-    output: Path | None,
+    output: str | None,
     **wishes: Any,
 ) -> int:
     """Measure a model; the same as gpux run MODEL --benchmark."""
     asked = {name: wishes.pop(name) for name in measuring.NAMES}
     items = gather(model, inputs, typed, files, str) if inputs or files or typed is not None else None
     return measuring.measure(
-        printer, model, items, output=output, parameters=read_parameters(params), asked=asked, **wishes
+        printer,
+        model,
+        items,
+        output=None if output is None else Path(output),
+        parameters=read_parameters(params),
+        asked=asked,
+        **wishes,
     )
 
 

@@ -1,98 +1,116 @@
 """What a command is given to work on: arguments, ``--input``, ``--file`` and standard input → items; knows no task.
 
-How a typed line is read is the task's business, and comes in as a function.
+What the task takes, and how it reads a typed line, comes in as a record.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from gpux.errors import InvalidInput
+import gpux
+from gpux.cli import reading
+from gpux.cli.items import Item, Parse, Takes
+from gpux.cli.items import files as found_files
+from gpux.cli.standard_input import Lines
+from gpux.errors import GpuxError, InvalidInput
 
-Parse = Callable[[str], Any]
+
+class Inputs:
+    """Every item, in the order of arguments, ``--input`` and files; lines of standard input where there is none of them.
+
+    Args:
+        takes: What the task takes.
+        inputs: The arguments.
+        typed: ``--input``.
+        files: ``--file``.
+
+    Attributes:
+        live: Whether they come from standard input, as they are written.
+        total: How many there are, ``None`` where that is not known before they were read.
+
+    Raises:
+        InvalidInput: ``--input`` is no JSON.
+    """
+
+    def __init__(
+        self, takes: Takes, inputs: tuple[str, ...], typed: str | None, files: tuple[Path, ...]
+    ) -> None:
+        self.takes = takes
+        self.live = typed == "-" or not (inputs or files or typed is not None)
+        self._typed = typed
+        before: list[Iterable[Item]] = []
+        if takes.files:
+            before += [list(takes.line(text, f"input {n}")) for n, text in enumerate(inputs, 1)]
+        elif inputs:
+            before.append(
+                [item for n, text in enumerate(inputs, 1) for item in takes.line(text, f"input {n}")]
+            )
+        if typed is not None and typed.startswith("@"):
+            before.append(reading.inputs_file(Path(typed[1:]), takes))
+        elif typed is not None and typed != "-":
+            values = enumerate(reading.typed(typed), len(inputs) + 1)
+            before.append([Item(f"input {n}", value) for n, value in values])
+        whole = [str(path) for path in files]
+        after: list[Iterable[Item]] = (
+            [list(takes.paths(path, path)) for path in whole]
+            if takes.files
+            else [reading.text_files(path, takes) for path in whole]
+        )
+        self._before, self._after = before, after
+        known = [len(part) for part in (*before, *after) if isinstance(part, list)]
+        sized = not self.live and len(known) == len(before) + len(after)
+        self.total = sum(known) if sized else None
+
+    def blocks(self) -> Iterator[Iterable[Item]]:
+        """Items that follow each other without waiting for anybody; to be taken one block after the other."""
+        if not self.live:
+            yield chain(*self._before, *self._after)
+            return
+        if self._before:
+            yield chain(*self._before)
+        yield from Lines(self.takes).blocks()
+        if self._after:
+            yield chain(*self._after)
+
+    def nothing(self) -> InvalidInput:
+        """What to say where there was no item at all."""
+        if self.live:
+            return InvalidInput("standard input was empty", hint=self.takes.example)
+        where = (
+            "--input" if self._typed is None or not self._typed.startswith("@") else f"`{self._typed[1:]}`"
+        )
+        return InvalidInput(f"{where} holds no inputs", hint=reading.EXAMPLE)
 
 
 def gather(
     model: str, inputs: tuple[str, ...], typed: str | None, files: tuple[Path, ...], parse: Parse
 ) -> list[Any]:
-    """Every item, in the order of arguments, ``--input`` and files; lines of standard input where there is none of them.
+    """The values of all items at once, for commands that measure.
 
     Raises:
         InvalidInput: A file cannot be read or is no text, JSON is none, or there is nothing at all.
     """
-    items = [parse(text) for text in inputs]
-    if typed is not None:
-        items += _typed(typed, parse)
-    items += [_read(path) for path in files]
-    if not items and not files and typed in {None, "-"}:
-        items = _lines(_stdin(), parse) if typed is None else []
-        if not items:
-            raise InvalidInput("standard input was empty", hint=f'gpux run {model} "your text"')
-    if not items:
-        raise InvalidInput("--input holds no inputs", hint='write --input \'["a text", "another"]\'')
-    return items
+    takes = Takes(parse, model=model)
+    if files or any(found_files(text) is not None for text in inputs):
+        takes = _stored(model, takes)
+    given = Inputs(takes, inputs, typed, files)
+    values = [item.value for block in given.blocks() for item in block]
+    for value in values:
+        if isinstance(value, GpuxError):
+            raise value
+    if not values:
+        raise given.nothing()
+    return values
 
 
-def _typed(text: str, parse: Parse) -> list[Any]:
-    if text == "-":
-        return _lines(_stdin(), parse)
-    if text.startswith("@"):
-        path = Path(text[1:])
-        content = _read(path)
-        if path.suffix == ".jsonl":
-            return [
-                _json(line, f"{path}, line {n}")
-                for n, line in enumerate(content.split("\n"), 1)
-                if line.strip()
-            ]
-        return _list(_json(content, str(path)))
-    return _list(_json(text, "--input"))
-
-
-def _lines(text: str, parse: Parse) -> list[Any]:
-    if text.lstrip().startswith(("[", "{")):
-        with contextlib.suppress(ValueError, RecursionError):  # lines that happen to begin like JSON
-            return _list(json.loads(text))
-    return [parse(line) for line in text.splitlines() if line.strip()]
-
-
-def _stdin() -> str:
-    return _decoded(sys.stdin.buffer.read(), "standard input")
-
-
-def _read(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(
-            f"`{path}` cannot be read: {error.strerror}", hint="check the path", path=path
-        ) from error
-    return _decoded(content, f"`{path}`")
-
-
-def _decoded(content: bytes, where: str) -> str:
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{where} is no UTF-8 text: byte {error.start} is {content[error.start]:#04x}",
-            hint="convert it to UTF-8 first, with iconv for example",
-        ) from error
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(
-            f"{where} is no JSON: {error}", hint='write --input \'["a text", "another"]\''
-        ) from error
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _stored(model: str, takes: Takes) -> Takes:
+    """What the task of a stored model takes, where what was typed may be a file or a text that is called like one."""
+    if gpux.Store().find(model) is None:
+        return takes
+    with gpux.load(model, provider="null") as loaded:
+        known = Takes.of(loaded)
+    return replace(known, parse=takes.parse)

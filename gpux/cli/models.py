@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gpux.machine.findings import Findings
     from gpux.provider import Placement
 
+TEXT = '"your text"'
 AT_PULL = 10.0
 """Seconds of the race at the end of a pull."""
 
@@ -57,9 +58,19 @@ def pull_command(
             _show_plan(printer, gpux.plan_pull(reference, progress=watch, **wishes))
             return
         artifact = gpux.pull(reference, force=force, progress=watch, **wishes)
-        # Of several processes that pull a model, one makes it, and that one races; nobody does for what was stored already.
-        made = any(stage in {"export", "prove"} for stage, _ in watch.seconds)
-        race = _race(printer, artifact, watch) if made and not no_tune else None
+        race = race_once(printer, artifact, watch, no_tune=no_tune)
+    tell(printer, artifact, watch, race)
+
+
+def race_once(printer: Printer, artifact: gpux.Artifact, watch: Watch, *, no_tune: bool) -> gpux.Race | None:
+    """The short race of a model that was just made; ``None`` where there was none, or nothing to race."""
+    # Of several processes that pull a model, one makes it, and that one races; nobody does for what was stored already.
+    made = any(stage in {"export", "prove"} for stage, _ in watch.seconds)
+    return _race(printer, artifact, watch) if made and not no_tune else None
+
+
+def tell(printer: Printer, artifact: gpux.Artifact, watch: Watch, race: gpux.Race | None) -> None:
+    """What was stored: its proof, the fastest way to run it, where the time went, and the next command."""
     if printer.json:
         seconds = {
             f"{stage}: {message}" if message else stage: round(spent, 3)
@@ -71,7 +82,8 @@ def pull_command(
         return
     fastest = [f"fastest   {race.winner}: {race.entries[0].reason}"] if race else []
     printer.lines([*_proof_lines(artifact), *fastest, f"time      {_time_line(watch)}"])
-    printer.say(f'next      gpux run {gpux.Store().handle(artifact)} "your text"')
+    tensors = artifact.task == "raw"
+    printer.say(f"next      gpux run {gpux.Store().handle(artifact)} {'inputs.npz' if tensors else TEXT}")
 
 
 def _race(printer: Printer, artifact: gpux.Artifact, watch: Watch) -> gpux.Race | None:
@@ -134,6 +146,7 @@ def show_command(printer: Printer, model: str) -> None:
         f"licence   {source.license or 'not stated'}",
         f"model     {manifest.architecture or 'unknown class'}, {_count(manifest.parameters)} parameters",
     ]
+    lines += _own(artifact)
     for component in manifest.components:
         lines += [f"input     {spec}" for spec in component.inputs]
         lines += [f"output    {spec}" for spec in component.outputs]
@@ -144,6 +157,17 @@ def show_command(printer: Printer, model: str) -> None:
     if printer.verbose:
         lines += [f"file      {file.path}  {size(file.size)}  {file.sha256[:12]}" for file in manifest.files]
     printer.lines(lines)
+
+
+def _own(artifact: gpux.Artifact) -> list[str]:
+    """What the gpux.yml of a model of one's own says of running and serving it."""
+    said = artifact.read_json("gpux.json")
+    lines = []
+    for part in ("runtime", "serving"):
+        given = {name: value for name, value in (said.get(part) or {}).items() if value not in ({}, None)}
+        if given:
+            lines.append(f"{part:<10}" + ", ".join(f"{name} {value}" for name, value in given.items()))
+    return lines
 
 
 def _proof_lines(artifact: gpux.Artifact) -> list[str]:

@@ -1,17 +1,48 @@
-"""Answers on their way out: a table for a person, the record for ``--json``, a file for ``--output``."""
+"""Where answers go: a table for a person, the record for ``--json``, a file or a folder for ``--output``; knows no task."""
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gpux
-from gpux.cli.printer import Printer, plain
-from gpux.errors import InvalidInput, UsageError
+from gpux.cli.printer import Printer
+from gpux.cli.sinks import Document, JsonLines, Sink, Table
+from gpux.errors import UsageError
 
-FORMS = (".json", ".jsonl", ".npz")
+FORMS = (".json", ".jsonl", ".npz", ".csv", ".png", ".jpg")
+FOLDER = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A place for answers that could be written to, as far as can be seen before.
+
+    Attributes:
+        path: The file or folder.
+        form: One of :data:`FORMS`, or :data:`FOLDER`.
+    """
+
+    path: Path
+    form: str
+
+
+def target(text: str) -> Target:
+    """Read ``--output``: a folder where it ends like one or is one, else a file by its ending.
+
+    Raises:
+        UsageError: As for :func:`check`.
+    """
+    path = Path(text)
+    if text.endswith(tuple(filter(None, ("/", os.sep, os.altsep)))) or path.is_dir():
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"`{path}` is a file, no folder", hint="choose another --output", path=path)
+        _inside(path)
+        return Target(path, FOLDER)
+    check(path)
+    return Target(path, path.suffix)
 
 
 def check(path: Path, *, forms: Sequence[str] = FORMS) -> None:
@@ -21,76 +52,46 @@ def check(path: Path, *, forms: Sequence[str] = FORMS) -> None:
         UsageError: Its ending is none of ``forms``, or its folder is not there.
     """
     if path.suffix not in forms:
+        folder = ", nor in / as a folder" if forms is FORMS else ""
         raise UsageError(
-            f"`{path}` does not end in {' or '.join(forms)}",
+            f"`{path}` does not end in {' or '.join(forms)}{folder}",
             hint=f"write --output {path.stem}.json",
             path=path,
         )
+    _inside(path)
+
+
+def _inside(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise UsageError(f"the folder of `{path}` is not there", hint=f"mkdir -p {path.parent}", path=path)
 
 
-def show(
-    printer: Printer, model: gpux.Model, items: Sequence[Any], answers: Sequence[Any], output: Path | None
-) -> None:
-    """Print the answers, or write them to a file.
+def sink(printer: Printer, model: gpux.Model, place: Target | None, *, live: bool) -> Sink:
+    """What takes the answers.
+
+    Args:
+        printer: Prints.
+        model: Whose answers they are.
+        place: Where they go; standard output when ``None``.
+        live: Whether somebody waits for each answer, with more inputs to come.
 
     Raises:
-        UsageError: The file cannot be written, or answers that are no arrays were to go to ``.npz``.
+        UsageError: The task's answers cannot be drawn.
     """
-    if output is not None:
-        _write(output, _record(model, items, answers), answers)
-        printer.say(f"{len(answers)} answers are in {output}")
-    elif printer.json:
-        printer.record(_record(model, items, answers))
-    else:
-        table = model.pipeline.table(items, answers)
-        printer.table(table.columns, table.rows)
-        if table.notes:
-            printer.lines(table.notes)
+    if place is None:
+        return Document(model, printer.piece) if printer.json else Table(printer, model, live=live)
+    if place.form == ".json":
+        return Document.to(place.path, model)
+    if place.form == ".jsonl":
+        return JsonLines(place.path)
+    if place.form == ".csv":
+        from gpux.cli.spreadsheets import Rows
 
+        return Rows(place.path, model)
+    if place.form == ".npz":
+        from gpux.cli.arrays import Arrays
 
-def _record(model: gpux.Model, items: Sequence[Any], answers: Sequence[Any]) -> dict[str, Any]:
-    placement = model.placement
-    return {
-        "model": model.artifact.reference,
-        "digest": model.artifact.digest,
-        "task": model.task,
-        "variant": model.plan.variant,
-        "quality": model.artifact.variant(model.plan.variant).certificate.quality,
-        "provider": placement.provider,
-        "device": placement.device,
-        "precision": placement.precision,
-        "share": placement.share,
-        "results": [
-            {"input": plain(item), "output": plain(answer)}
-            for item, answer in zip(items, answers, strict=True)
-        ],
-    }
+        return Arrays(place.path)
+    from gpux.cli.pictures import Folder, Picture
 
-
-def _write(path: Path, record: dict[str, Any], answers: Sequence[Any]) -> None:
-    try:
-        if path.suffix == ".npz":
-            _arrays(path, answers)
-        elif path.suffix == ".jsonl":
-            lines = [json.dumps(result, ensure_ascii=False) for result in record["results"]]
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        else:
-            path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"`{path}` cannot be written: {error.strerror}", hint="choose another --output", path=path
-        ) from error
-
-
-def _arrays(path: Path, answers: Sequence[Any]) -> None:
-    import numpy as np
-
-    try:
-        stacked = np.asarray(answers, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            "these answers are no arrays of one shape", hint="write --output answers.json", path=path
-        ) from error
-    np.savez(path, outputs=stacked)
+    return Folder(place.path, model) if place.form == FOLDER else Picture(place.path, model)

@@ -46,14 +46,38 @@ class Printer:
         """A result that is text of several lines already."""
         _write(sys.stdout, f"{text}\n")
 
+    def piece(self, text: str) -> None:
+        """Part of a result that is longer than memory need hold."""
+        _write(sys.stdout, text)
+
     def lines(self, lines: Iterable[str]) -> None:
         """A result as lines; a line feed within one is shown escaped, so that no model's file can forge another line."""
         self.text("\n".join(map(_one_line, lines)))
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A result as aligned columns, one line per row."""
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, widths: Sequence[int] | None = None
+    ) -> tuple[int, ...]:
+        """A result as aligned columns, one line per row.
+
+        Args:
+            columns: Their names.
+            rows: The cells.
+            widths: Of the table that these rows go on with, whose names of columns are not printed again.
+
+        Returns:
+            How wide the columns are.
+        """
         cells = [tuple(_one_line(visible(cell)) for cell in row) for row in rows]
-        self.lines(aligned([tuple(name.upper() for name in columns), *cells]))
+        if widths is None:
+            cells.insert(0, tuple(name.upper() for name in columns))
+        least = tuple(widths or (0,) * len(columns))
+        if not cells:
+            return least
+        self.lines(aligned(cells, least))
+        return tuple(
+            max(size, *map(width, column))
+            for size, column in zip(least, zip(*cells, strict=True), strict=True)
+        )
 
     def say(self, text: str) -> None:
         """A remark for the person at the terminal."""
@@ -65,6 +89,10 @@ class Printer:
         if self.verbose and not self.quiet:
             _tell(f"{text}\n")
 
+    def complain(self, text: str) -> None:
+        """What went wrong where the rest goes on; said with ``--quiet`` too."""
+        _tell(f"{_one_line(text)}\n")
+
     def error(self, error: GpuxError) -> None:
         """An error: one sentence, a blank line and the hint; the record with ``--json``."""
         if self.json:
@@ -74,9 +102,10 @@ class Printer:
         _tell(f"error: {_one_line(error.message)}{hint}\n")
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], least: Sequence[int] = ()) -> list[str]:
     """Rows of cells as lines with two spaces between columns, by the width that a terminal gives each cell."""
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    widths = list(map(max, widths, least)) if least else widths
     return [
         "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip()
         for row in rows

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -96,9 +98,111 @@ class Watch:
         seconds = next((task.time_remaining for task in self._bars.tasks if task.id == self._task), None)
         if not seconds:
             return ""
-        minutes, rest = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{rest:02d} left"
+        return f"{clock(seconds)} left"
+
+
+class Pace:
+    """How far a long run is, how fast, and how long it will take, on a terminal; gone at the end. A context manager.
+
+    Args:
+        printer: Says whether anybody wants to see it.
+        noun: What is counted.
+        total: How many there are, where that is known.
+
+    Attributes:
+        wanted: Whether anybody sees it.
+    """
+
+    BEGINS = 0.5  # seconds: what is over sooner needs none, and pays for none
+    EVERY = 0.1
+
+    def __init__(self, printer: Printer, noun: str, total: int | None) -> None:
+        self._noun, self._total = noun, total
+        self._done = 0
+        self._since = self._shown = time.perf_counter()
+        self.wanted = not (printer.quiet or printer.json) and sys.stderr is not None and sys.stderr.isatty()
+        self._lock = threading.RLock()
+        self._timer = threading.Timer(self.BEGINS, self._begin)
+        self._timer.daemon = True
+        self._bars: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Pace:
+        self._since = time.perf_counter()
+        if self.wanted:
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self.wanted = False
+            if self._bars is not None:
+                self._bars.stop()
+
+    def advance(self) -> None:
+        """Count one more."""
+        self._done += 1
+        if self._bars is None:
+            return
+        now = time.perf_counter()
+        if now - self._shown >= self.EVERY:
+            self._shown = now
+            with self._lock:
+                self._bars.update(self._task, completed=self._done, description=self._told(now))
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Nothing of it on the terminal while something else is printed."""
+        with self._lock:
+            if self._bars is not None:
+                self._bars.stop()
+            try:
+                yield
+            finally:
+                if self._bars is not None and self.wanted:
+                    self._bars.start()
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        with self._lock:
+            if not self.wanted:
+                return
+            bar = () if self._total is None else (BarColumn(bar_width=24),)
+            # Whoever prints goes through the printer, which takes the bar away first.
+            self._bars = Progress(
+                SpinnerColumn(),
+                *bar,
+                TextColumn("{task.description}", markup=False),
+                console=Console(stderr=True),
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            told = self._told(time.perf_counter())
+            self._task = self._bars.add_task(told, total=self._total, completed=self._done)
+            self._bars.start()
+
+    def _told(self, now: float) -> str:
+        rate = self._done / max(now - self._since, 1e-9)
+        amount = f"{self._done:,}" if self._total is None else f"{self._done:,}/{self._total:,}"
+        parts = [f"{amount} {self._noun}"]
+        if self._done:
+            parts.append(f"{rate:,.0f} {self._noun}/s" if rate >= 10 else f"{rate:.1f} {self._noun}/s")
+            if self._total is not None:
+                parts.append(f"{clock((self._total - self._done) / rate)} left")
+        return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a clock shows them: ``0:02:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def _amount(event: Event) -> str:

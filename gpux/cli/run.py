@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import click
 from click.core import ParameterSource
 
 import gpux
-from gpux.cli import measuring, outputs
+from gpux.cli import answering, measuring, outputs
 from gpux.cli.asking import asking, read_parameters
-from gpux.cli.inputs import gather
+from gpux.cli.inputs import Inputs, gather
+from gpux.cli.items import Takes
 from gpux.cli.options import examples, talk
 from gpux.cli.printer import Printer
 from gpux.cli.progress import Watch
@@ -27,6 +29,10 @@ from gpux.errors import UsageError
     ),
 )
 @asking
+@click.option(
+    "--fail-fast", is_flag=True, help="Stop at the first input that fails; otherwise the rest goes on."
+)
+@click.option("--allow-urls", is_flag=True, help="Fetch inputs that are web addresses.")
 @click.option("--benchmark", is_flag=True, help="Measure instead of answering.")
 @measuring.options
 @talk
@@ -38,26 +44,32 @@ def run_command(
     typed: str | None,
     files: tuple[Path, ...],
     params: tuple[str, ...],
-    output: Path | None,
+    output: str | None,
+    fail_fast: bool,
+    allow_urls: bool,
     benchmark: bool,
     **wishes: Any,
 ) -> int:
     """Answer a model's task, one answer per INPUT; pulls the model first if it is not stored.
 
-    Without INPUT, lines of standard input are taken. Ctrl-C during a benchmark keeps the runs that were finished.
+    An INPUT is a text, or a file, a folder or a pattern where the task takes images or sound. Without INPUT, standard input is
+    answered line by line. An input that fails is named, the rest goes on, and the exit code is 1. Ctrl-C during a benchmark keeps
+    the runs that were finished.
     """
     asked = {name: wishes.pop(name) for name in measuring.NAMES}
     parameters = read_parameters(params)
     given = bool(inputs or files or typed is not None)
+    if allow_urls:
+        os.environ["GPUX_ALLOW_URLS"] = "1"  # for this process and those that it starts
     if benchmark:
         items = gather(model, inputs, typed, files, str) if given else None
+        report = None if output is None else Path(output)
         return measuring.measure(
-            printer, model, items, output=output, parameters=parameters, asked=asked, **wishes
+            printer, model, items, output=report, parameters=parameters, asked=asked, **wishes
         )
     _refuse_idle()
-    if output is not None:
-        outputs.check(output)
-    if not given and sys.stdin.isatty():
+    place = None if output is None else outputs.target(output)
+    if not given and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("there is no input", hint=f'gpux run {model} "your text"')
     with Watch(printer) as watch:
         loaded = gpux.load(model, progress=watch, **wishes)
@@ -66,10 +78,10 @@ def run_command(
         if loaded.plan.note:
             printer.say(f"note: {loaded.plan.note}")
         _warn_partial(printer, loaded)
-        items = gather(loaded.artifact.reference, inputs, typed, files, loaded.pipeline.parse)
-        answers = loaded(items, **parameters)
-        outputs.show(printer, loaded, items, answers, output)
-        return 0
+        found = Inputs(Takes.of(loaded), inputs, typed, files)
+        return answering.answer(
+            printer, loaded, found, place=place, parameters=parameters, fail_fast=fail_fast
+        )
 
 
 def _refuse_idle() -> None:

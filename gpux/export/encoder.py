@@ -6,6 +6,7 @@ Imported only where a framework is: in the exporter's environment.
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
-from gpux.errors import UnsupportedModel
 from gpux.events import Event, Progress
-from gpux.export import checkpoint, probes
+from gpux.export import checkpoint, probes, projection, tokenizer_route
 from gpux.export.inputs import TEXT_INPUTS, Inputs, Shape, Tokens, describe, read_processor
+from gpux.export.modalities import TIMM
 from gpux.head import TEXT
 
 
@@ -84,19 +84,34 @@ def examine(
     tokenizer = None
     if TEXT in takes:
         clock.step("loading the tokenizer")
-        tokenizer = _tokenizer(source, output, trust_remote_code=trust_remote_code)
+        tokenizer = tokenizer_route.load(source, output, trust_remote_code=trust_remote_code)
     clock.step("loading the checkpoint")
     model = checkpoint.load(source, auto, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    projection.keep(source, output, allow_pickle=allow_pickle)
+    _keep_labels(source, output, model.config)
     inputs = _inputs(model, source, takes, outputs, tokenizer)
     clock.step("computing the reference outputs")
     feeds = probes.make(inputs)
-    references = [checkpoint.compute(model, probe, outputs) for probe in feeds]
+    first = checkpoint.compute(model, feeds[0], outputs)
+    feeds = probes.affordable(feeds, sum(a.nbytes for a in first.values()) / probes.amount(feeds[0]))
+    references = [first, *(checkpoint.compute(model, probe, outputs) for probe in feeds[1:])]
     kept = tuple(name for name in outputs if name in references[0])
     if not kept:
         raise checkpoint.absent(model, outputs)
     probes.save(output / "probes.npz", feeds)
     probes.save(output / "reference.npz", references)
     return Encoder(model, inputs, kept, feeds, references, clock)
+
+
+def _keep_labels(source: Path, output: Path, config: Any) -> None:
+    """Write a ``config.json`` with the names of the classes, where only timm knows them: ImageNet's are in no repository of it."""
+    if config.model_type != TIMM:
+        return
+    told = json.loads((source / "config.json").read_bytes())
+    if "id2label" in told or "label_names" in told or config.num_labels != told.get("num_classes"):
+        return
+    named = {str(index): label for index, label in config.id2label.items()}
+    (output / "config.json").write_text(json.dumps({**told, "id2label": named}, indent=2), encoding="utf-8")
 
 
 class Clock:
@@ -117,28 +132,6 @@ class Clock:
         """End the step under way; the seconds so far."""
         self._seconds[self._name] = time.perf_counter() - self._since
         return self._seconds
-
-
-def _tokenizer(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-    except Exception as error:
-        raise UnsupportedModel(
-            f"its tokenizer cannot be loaded: {checkpoint.first_line(error)}",
-            hint="check the model's tokenizer files",
-            path=source,
-        ) from error
-    # As transformers has it in memory: with the added tokens and special tokens of the other tokenizer files applied.
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        backend.save(str(output / "tokenizer.json"), pretty=False)
-    elif not (source / "tokenizer.json").exists():
-        raise UnsupportedModel(
-            f"its tokenizer ({type(tokenizer).__name__}) has no fast form",
-            hint="ask the model's authors for a tokenizer.json",
-            tokenizer=type(tokenizer).__name__,
-        )
-    return tokenizer
 
 
 def _inputs(

@@ -7,20 +7,15 @@ from typing import Any
 
 from gpux.errors import UnsupportedModel
 from gpux.export.modalities import TIMM, given, model_type
-from gpux.head import Head
+from gpux.head import TEXT, Head
 
 _NOTHING: Mapping[str, Any] = {}
 
 # Tasks whose heads GPUX does not run yet, by the ending of the class: named in the error instead of guessed.
 _OTHERS = {
-    "ForMaskedLM": "fill-mask",
-    "ForPreTraining": "fill-mask",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
     "ForConditionalGeneration": "text2text-generation",
-    "ForImageClassification": "image-classification",
     "ForMultipleChoice": "multiple-choice",
 }
 
@@ -42,6 +37,7 @@ def choose_task(
     embeds: bool,
     requested: str | None,
     name: str,
+    kind: str | None = None,
 ) -> str:
     """The task that a checkpoint answers.
 
@@ -53,25 +49,27 @@ def choose_task(
         embeds: Whether the model has sentence-transformers modules.
         requested: What the user asked for; must fit the checkpoint.
         name: The model, for messages.
+        kind: The kind of sentence-transformers model that it is, where that decides: :func:`gpux.export.kinds.kind_of`.
 
     Raises:
         UnsupportedModel: The checkpoint has no head that this version runs, or not the one asked for.
     """
     saved = architecture(config)
     takes = given(config, processor)
-    fitting = [task for task, head in heads.items() if fits(head, saved, takes)]
+    fitting = [task for task, head in heads.items() if fits(head, saved, takes, kind)]
     if requested:
         if requested not in fitting:
             raise _untrained(name, requested, saved, takes, fitting)
         return requested
-    if pipeline_tag in fitting:
-        return str(pipeline_tag)
+    said = _meant(heads, kind, fitting, saved, name) or (pipeline_tag if pipeline_tag in fitting else None)
+    if said:
+        return said
     if embeds and "sentence-similarity" in fitting:
         return "sentence-similarity"
-    trained = [task for task in fitting if saved and _trained(heads, task, saved)]
-    if trained:
-        # A model of texts and pictures embeds and scores; what scores says more of what it is for.
-        return min(trained, key=lambda task: not heads[task].scores)
+    if trained := [task for task in fitting if saved and _trained(heads, task, saved)]:
+        # Speech and text models share endings: a configuration that says nothing of sound is a text model's. A model of texts
+        # and pictures embeds and scores: what scores says more of what it is for.
+        return min(trained, key=lambda task: (heads[task].takes != (TEXT,), not heads[task].scores))
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
         raise UnsupportedModel(
@@ -90,6 +88,23 @@ def choose_task(
     )
 
 
+def _meant(
+    heads: Mapping[str, Head], kind: str | None, fitting: list[str], saved: str | None, name: str
+) -> str | None:
+    """The task that a kind of model is made for, which stands before what its source says."""
+    meant = next((task for task, head in heads.items() if kind in head.kinds), None)
+    if meant is None or meant in fitting:
+        return meant
+    raise UnsupportedModel(
+        f"`{name}` is a {kind} saved from {saved}, which GPUX does not run as {meant}",
+        hint=f"--task {' or --task '.join(fitting)} uses it without its head"
+        if fitting
+        else "see docs/models.md for the tasks that run",
+        task=meant,
+        architecture=saved,
+    )
+
+
 def _untrained(
     name: str, requested: str, saved: str | None, takes: Collection[str], fitting: list[str]
 ) -> UnsupportedModel:
@@ -104,15 +119,17 @@ def _untrained(
     )
 
 
-def fits(head: Head, saved: str | None, takes: Collection[str] = ()) -> bool:
+def fits(head: Head, saved: str | None, takes: Collection[str] = (), kind: str | None = None) -> bool:
     """Whether a class of that name carries the head's weights, and is given what the head's task gives it.
 
-    An empty suffix stands for the bare encoder, which every class has.
+    An empty suffix stands for the bare encoder, which every class has; where such a task is some kinds' own, only they fit.
     """
     if takes and set(takes) != set(head.takes):
         return False
     if saved is None:
         return True
+    if head.kinds and "" in head.suffixes and kind not in head.kinds:
+        return False
     return saved in head.classes if head.classes else any(saved.endswith(suffix) for suffix in head.suffixes)
 
 

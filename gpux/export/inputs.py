@@ -238,6 +238,9 @@ def _sound(config: Mapping[str, Any], processor: Mapping[str, Any], names: Mappi
     if shape and all(isinstance(size, int) for size in shape[1:]):
         return Sound(tuple(int(size) for size in shape[1:] if isinstance(size, int)), free=False)
     mels = _whole(audio.get("num_mel_bins"), least=1) or _whole(processor.get("num_mel_bins"), least=1)
+    positions = _whole(audio.get("max_source_positions"), least=1)
+    if "input_features" in names and positions:  # Whisper's encoder halves the frames
+        return Sound((mels or 80, min(2 * positions, _LARGEST)), free=False)
     if "input_features" in names:
         mels = mels or _whole(processor.get("feature_size"), least=1) or 64
         samples = _whole(processor.get("nb_max_samples"), least=1) or 480_000

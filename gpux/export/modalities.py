@@ -31,8 +31,11 @@ def given(config: Mapping[str, Any], processor: Mapping[str, Any]) -> frozenset[
         inner = set(vision) if isinstance(vision, dict) else set()
         # Image models that were made from video ones keep their settings; a video model says its frames.
         found.add(VIDEO if _FRAMES & (known | inner) else IMAGE)
-    # The vocabulary of a speech model is that of its answers.
-    if "text_config" in known or ("vocab_size" in known and AUDIO not in found):
+    # The vocabulary of a speech model is that of its answers, BEiT's is of pieces of pictures: neither numbers positions of text.
+    words = "vocab_size" in known and (
+        not found or (AUDIO not in found and "max_position_embeddings" in known)
+    )
+    if "text_config" in known or words:
         found.add(TEXT)
     if _PLANE in known:
         found.add(LAYOUT)

@@ -27,6 +27,9 @@ SIZES = ((1, 224, 320), (2, 330, 250), (3, 256, 256))
 SAMPLES = ((1, 8_000), (2, 16_000), (3, 12_345), (1, 24_000))
 """Batch size and longest length of each probe of recordings, the lengths within a batch falling to half of it."""
 
+MOST_BYTES = 64 << 20
+"""Bytes of the references that an artifact keeps, about: one number per token and word of a vocabulary would be gigabytes."""
+
 _SEED = 20261122
 
 
@@ -64,6 +67,31 @@ def make(inputs: Inputs) -> list[Feeds]:
             columns.update(_columns(random, (batch, *shape[1:]), kind, texts=inputs.tokens is not None))
         probes.append(_named(inputs, _boxed(random, columns, inputs)))
     return probes
+
+
+def affordable(feeds: Sequence[Feeds], each: float) -> list[Feeds]:
+    """The probes whose outputs come to :data:`MOST_BYTES` in all, but at least three.
+
+    Args:
+        feeds: The probes.
+        each: Bytes of the outputs for each token, pixel or sample.
+    """
+    kept: list[Feeds] = []
+    total = 0.0
+    for probe in feeds:
+        total += each * amount(probe)
+        if total > MOST_BYTES and len(kept) >= 3:
+            break
+        kept.append(probe)
+    return kept
+
+
+def amount(feeds: Feeds) -> int:
+    """Tokens, pixels or samples of a probe."""
+    main = next(
+        (feeds[name] for name in ("input_ids", "pixel_values", "input_values") if name in feeds), None
+    )
+    return next(iter(feeds.values())).size if main is None else main.size
 
 
 def traced(inputs: Inputs) -> Feeds:

@@ -47,6 +47,7 @@ def compare(
         ProofFailed: An output is missing, of another shape, or not finite.
     """
     rows_expected, rows_actual = [], []
+    tokens = not classes and _per_token(name, feeds, expected)
     scale = 0.0
     worst_rel = 0.0
     for probe, want, got in zip(feeds, expected, actual, strict=True):
@@ -56,7 +57,7 @@ def compare(
                 hint="the conversion is broken; try another --exporter",
                 output=name,
             )
-        a, b = (_rows(probe, array, classes=classes) for array in (want[name], got[name]))
+        a, b = (_rows(probe, array, classes=classes, tokens=tokens) for array in (want[name], got[name]))
         if want[name].shape != got[name].shape:
             raise ProofFailed(
                 f"output `{name}` has shape {_shape(got[name])}, the reference {_shape(want[name])}",
@@ -133,12 +134,26 @@ def accept(certificate: Certificate, *, variant: str, full_precision: bool) -> C
     )
 
 
-def _rows(feeds: Arrays, array: np.ndarray, *, classes: bool) -> np.ndarray:
+def _per_token(name: str, feeds: Sequence[Arrays], expected: Sequence[Arrays]) -> bool:
+    """Whether an output has one number for each token, as a model of question answering says where an answer starts.
+
+    No row of class scores can look like it: the probes have several lengths.
+    """
+    masks = [probe.get("attention_mask") for probe in feeds]
+    return all(
+        mask is not None and want[name].shape == mask.shape
+        for mask, want in zip(masks, expected, strict=True)
+    )
+
+
+def _rows(feeds: Arrays, array: np.ndarray, *, classes: bool, tokens: bool) -> np.ndarray:
     values = array.astype(np.float64)
     if classes and values.ndim == 4:  # a score per class and pixel: [batch, classes, height, width]
         values = np.moveaxis(values, 1, -1)
     mask = feeds.get("attention_mask")
-    if mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
+    if mask is not None and tokens and values.shape == mask.shape:
+        values = values[mask.astype(bool)][:, None]
+    elif mask is not None and values.ndim >= 3 and values.shape[:2] == mask.shape:
         values = values[mask.astype(bool)]
     return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
 

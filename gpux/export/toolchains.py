@@ -25,6 +25,7 @@ class Toolchain:
         modules: What must be importable.
         covers: What it converts, for people.
         systems: The values of ``sys.platform`` that it has packages for; all when empty.
+        alone: Whether its requirements contradict another toolchain's, so that it belongs in an environment of its own.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Toolchain:
     modules: tuple[str, ...]
     covers: str
     systems: tuple[str, ...] = ()
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,16 @@ COREML = Toolchain(
     "the same encoders to .mlpackage, for Apple machines",
     ("linux", "darwin"),
 )
-TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRANSFORMERS, COREML)}
+OPTIMUM = Toolchain(
+    "optimum",
+    "optimum",
+    ("torch", "transformers", "onnx", "optimum", "onnxruntime"),
+    "encoders that optimum-onnx knows, laid out as optimum does",
+    alone=True,
+)
+TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRANSFORMERS, COREML, OPTIMUM)}
+TOKENIZER = "tokenizer"
+"""The worker's route that converts a vocabulary and nothing else, with the ``transformers`` toolchain."""
 
 
 # What a toolchain works on was fetched; it has no business on the network, and no telemetry leaves it.
@@ -113,7 +124,8 @@ def require(toolchain: Toolchain = TRANSFORMERS) -> Path:
     if found.python is None:
         raise ExporterMissing(
             f"converting this model needs the `{toolchain.name}` toolchain, which is not installed",
-            hint=f"{found.hint}, or pip install 'gpux[{toolchain.extra}]' beside gpux",
+            hint=f"{found.hint}"
+            + ("" if toolchain.alone else f", or pip install 'gpux[{toolchain.extra}]' beside gpux"),
             exporter=toolchain.name,
         )
     return Path(found.python)

@@ -35,18 +35,19 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 def _export(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     name = job["route"]
+    toolchain = toolchains.TRANSFORMERS.name if name == toolchains.TOKENIZER else name
     try:
         route = _route(name)
     except ModuleNotFoundError as error:
         raise ExporterMissing(
             f"the exporter's environment lacks `{error.name}`",
-            hint=f"gpux exporter install {name}",
+            hint=f"gpux exporter install {toolchain}",
             package=error.name,
         ) from error
     except ImportError as error:
         raise ExporterMissing(
             f"the exporter's environment is broken: {error}",
-            hint=f"gpux exporter install {name}",
+            hint=f"gpux exporter install {toolchain}",
             package=error.name,
         ) from error
     result: dict[str, Any] = route.run(
@@ -68,6 +69,14 @@ def _route(name: str) -> Any:
         from gpux.export import coreml_route
 
         return coreml_route
+    if name == toolchains.TOKENIZER:
+        from gpux.export import tokenizer_route
+
+        return tokenizer_route
+    if name == toolchains.OPTIMUM.name:
+        from gpux.export import optimum_route
+
+        return optimum_route
     from gpux.export import transformers_route
 
     return transformers_route

@@ -22,10 +22,11 @@ _NAMES = re.compile(
     r"(config|generation_config|preprocessor_config|processor_config|video_preprocessor_config|modules|quantize_config)\.json"
     r"|sentence_\w+_config\.json|config_sentence_transformers\.json"
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json|vocab\.txt|merges\.txt|.*\.model"
-    r"|chat_template\.\w+|LICENSE(\.\w+)?"
+    r"|chat_template\.\w+|LICENSE(\.\w+)?|artifact\.metadata"
 )
 _OF_A_MODULE = ("config.json", "model.safetensors", "sentence_bert_config.json")
-_TAKEN = {PROOF, MACHINES, *VARIANTS}  # folders that are the artifact's own
+TAKEN = {PROOF, MACHINES, *VARIANTS}
+"""Folders that are the artifact's own."""
 
 
 def copy_small_files(snapshot: Snapshot, directory: Path) -> None:
@@ -56,9 +57,7 @@ def _module_folders(snapshot: Snapshot) -> set[str]:
     )
     folders = {safe(path.strip("/")) for path in named if isinstance(path, str) and path.strip("/")}
     return {
-        folder
-        for folder in folders
-        if not folder.endswith(".json") and folder.partition("/")[0] not in _TAKEN
+        folder for folder in folders if not folder.endswith(".json") and folder.partition("/")[0] not in TAKEN
     }
 
 
@@ -74,9 +73,10 @@ def place(source: Path, target: Path, *, link: bool) -> None:
 
 def carry_over(artifact: Artifact, variant: Variant, directory: Path) -> None:
     """Put a stored variant's files beside new ones; stored files never change, so they are linked."""
-    folders = {path.rpartition("/")[0] for path in variant.graphs.values()}
+    # A graph in the root has no folder to itself, and its external data begins like it.
+    stems = tuple(f"{path.rpartition('/')[0]}/" if "/" in path else path for path in variant.graphs.values())
     for file in artifact.manifest.files:
-        if any(file.path.startswith(f"{folder}/") for folder in folders):
+        if file.path.startswith(stems):
             place(artifact.path(file.path), directory / file.path, link=True)
 
 

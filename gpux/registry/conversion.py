@@ -31,6 +31,7 @@ from gpux.events import Event, Progress
 from gpux.export import probes, proof, ready, toolchains
 from gpux.export.inputs import Inputs, describe, read_processor
 from gpux.export.modalities import model_type
+from gpux.export.toolchains import Toolchain
 from gpux.head import Head
 from gpux.onnx_reader import GraphSummary, OnnxError, read_graph
 from gpux.reference import MLPACKAGE
@@ -42,7 +43,7 @@ from gpux.sources.paths import external_files
 from gpux.sources.snapshot import Snapshot
 
 PYTORCH = "pytorch fp32"
-ROUTES = ("ready", "transformers")
+ROUTES = ("ready", toolchains.TRANSFORMERS.name, toolchains.OPTIMUM.name)
 
 Fetch = Callable[[Wants], Snapshot]
 
@@ -120,7 +121,7 @@ def _graphs(order: Order, workspace: Path, progress: Progress) -> Converted:
     for route in order.routes:
         attempt = _Attempt(order, workspace / f"route-{route}", progress)
         try:
-            converted = attempt.ready() if route == "ready" else attempt.exported()
+            converted = attempt.ready() if route == "ready" else attempt.exported(toolchains.named(route))
         except (ProofFailed, RunFailed, UnsupportedModel, UnknownVariant, ExporterMissing) as error:
             progress(Event("prove", f"the route `{route}` failed: {error.message}"))
             failures.append(error)
@@ -155,26 +156,30 @@ class _Attempt:
             made.rename(workspace / made.name)
         self.folder.rmdir()
 
-    def exported(self) -> Converted:
-        """The ``transformers`` route: fp32, from the checkpoint."""
+    def exported(self, toolchain: Toolchain) -> Converted:
+        """The routes ``transformers`` and ``optimum``: fp32, from the checkpoint."""
         extra = [variant for variant in self.order.variants if variant != "fp32"]
         if extra:
             offered = ", ".join(ready.offered(self.order.listing.graphs))
             raise UnknownVariant(
-                f"the transformers exporter makes fp32, not {', '.join(extra)}",
+                f"the {toolchain.name} exporter makes fp32, not {', '.join(extra)}",
                 hint=f"the source offers {offered}" if offered else "drop --variant: the source has no other",
                 variant=extra[0],
             )
-        python = toolchains.require()
+        python = toolchains.require(toolchain)
         snapshot = self.order.fetch(exporting.weights(self.order, python))
-        references = self._run_exporter(snapshot, python, references_only=False)
-        graph = self.folder / "fp32" / "model.onnx"
-        graph.parent.mkdir()
-        for made in self.folder.glob("model.onnx*"):
-            made.rename(graph.parent / made.name)
+        settings = {"references_only": False} if toolchain is toolchains.TRANSFORMERS else {}
+        references = self._run_exporter(snapshot, python, toolchain, settings)
+        # optimum's own loaders look for the graph beside config.json, which is the artifact's root.
+        graph = self.folder / ("" if toolchain is toolchains.OPTIMUM else "fp32") / "model.onnx"
+        if graph.parent != self.folder:
+            graph.parent.mkdir()
+            for made in self.folder.glob("model.onnx*"):
+                made.rename(graph.parent / made.name)
         proven = self._prove(graph, "fp32", references)
+        graphs = {"model": graph.relative_to(self.folder).as_posix()}
         versions = dict(references.versions or {})
-        variant = Variant("fp32", {"model": "fp32/model.onnx"}, "transformers", versions, proven.certificate)
+        variant = Variant("fp32", graphs, toolchain.name, versions, proven.certificate)
         return Converted(snapshot, (proven.component,), (variant,), references.parameters)
 
     def ready(self) -> Converted:
@@ -206,7 +211,8 @@ class _Attempt:
             installed = toolchains.find().python
             if installed and weights:
                 snapshot = self.order.fetch(exporting.weights(self.order, Path(installed)))
-                return snapshot, self._run_exporter(snapshot, Path(installed), references_only=True)
+                only = {"references_only": True}
+                return snapshot, self._run_exporter(snapshot, Path(installed), toolchains.TRANSFORMERS, only)
         except (RemoteCodeRefused, UnsafeWeights, ModelNotFound, ExportError) as error:
             # The repository's own graphs need no framework: without its answers they are held to themselves.
             self.progress(Event("prove", f"no reference from PyTorch: {error.message}"))
@@ -244,7 +250,10 @@ class _Attempt:
             assembly.place(snapshot.directory / external, graph.parent / relative, link=snapshot.shared)
         if references is None:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
-            probes.save(references.probes, probes.make(self._inputs(summary, snapshot)))
+            references.probes.unlink(missing_ok=True)  # of another graph
+            if self.order.head.takes:  # else the proof finds them, by trying
+                made = probes.make(self._inputs(summary, snapshot))
+                probes.save(references.probes, probes.affordable(made, _per_token(summary)))
         save = None if references.outputs else self.folder / "reference.npz"
         proven = self._prove(graph, variant, references, save=save)
         if save:
@@ -285,14 +294,16 @@ class _Attempt:
             progress=self.progress,
         )
 
-    def _run_exporter(self, snapshot: Snapshot, python: Path, *, references_only: bool) -> _References:
+    def _run_exporter(
+        self, snapshot: Snapshot, python: Path, toolchain: Toolchain, settings: Mapping[str, Any]
+    ) -> _References:
         result = exporting.run(
             self.order,
             snapshot,
             self.folder,
-            toolchain=toolchains.TRANSFORMERS,
+            toolchain=toolchain,
             python=python,
-            settings={"references_only": references_only},
+            settings=settings,
             progress=self.progress,
         )
         return _References(
@@ -302,6 +313,12 @@ class _Attempt:
             int(result["parameters"]),
             dict(result["versions"]),
         )
+
+
+def _per_token(summary: GraphSummary) -> float:
+    """Bytes of a graph's outputs for each token, as far as its types say: a score for every word of a vocabulary is the most."""
+    last = [spec.shape[-1] for spec in summary.outputs if len(spec.shape) == 3]
+    return 4.0 * sum(size for size in last if isinstance(size, int))
 
 
 def _summarise(snapshot: Snapshot, file: str) -> GraphSummary:

@@ -53,8 +53,29 @@ def run(
         WorkerFailed: It died, hung, ran out of memory or of time.
     """
     progress(Event("export", "starting the exporter"))
+    return _work(order, snapshot, folder, toolchain.name, python=python, settings=settings, progress=progress)
+
+
+def convert_tokenizer(
+    order: Order, snapshot: Snapshot, folder: Path, *, python: Path, progress: Progress
+) -> None:
+    """Write the ``tokenizer.json`` of a snapshot's small files to a folder; arguments and errors as for :func:`run`."""
+    progress(Event("export", "starting the exporter"))
+    _work(order, snapshot, folder, toolchains.TOKENIZER, python=python, settings={}, progress=progress)
+
+
+def _work(
+    order: Order,
+    snapshot: Snapshot,
+    folder: Path,
+    route: str,
+    *,
+    python: Path,
+    settings: Mapping[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
     job = {
-        "route": toolchain.name,
+        "route": route,
         "source": str(snapshot.directory),
         "output": str(folder),
         "auto": list(order.head.autos),

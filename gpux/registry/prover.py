@@ -19,6 +19,7 @@ from gpux.events import Event, Progress
 from gpux.export import probes, proof
 from gpux.export.matching import matched
 from gpux.provider import Opened, Options, Provider, State, find
+from gpux.registry import prover_raw
 from gpux.worker import child
 
 
@@ -32,6 +33,8 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     versions = job["versions"] or _versions(provider)
     progress(Event("prove", f"opening the {job['variant']} graph"))
     opened = provider.open(Path(job["graph"]), _options(job))
+    if job["raw"]:
+        return {**_told(opened, versions), **prover_raw.compare(opened, job, progress)}
     texts = probes.read(Path(job["probes"]))
     feeds = [_fit(opened, run) for run in texts]
     progress(Event("prove", f"running {len(feeds)} probes"))
@@ -62,13 +65,19 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     if job["save"]:
         probes.save(Path(job["save"]), [{name: run[name] for name in names} for run in actual])
     return {
-        "inputs": [asdict(spec) for spec in opened.inputs],
-        "outputs": [asdict(spec) for spec in opened.outputs],
+        **_told(opened, versions),
         "parity": [
             asdict(proof.compare(name, texts, expected, actual, classes=name in job["scores"]))
             for name in names
         ],
         "shapes": [probes.shape_label(run) for run in feeds],
+    }
+
+
+def _told(opened: Opened, versions: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "inputs": [asdict(spec) for spec in opened.inputs],
+        "outputs": [asdict(spec) for spec in opened.outputs],
         "runtime": " ".join(f"{name} {version}" for name, version in versions.items()),
         "placement": asdict(opened.placement()),
     }
@@ -124,15 +133,18 @@ def _row_by_row(
     texts = "input_ids" in feeds and len(sizes) == 1
     width = feeds["input_ids"].shape[1] if texts else 0
     rows: dict[str, list[np.ndarray]] = {}
+    lengths = []
     for row in range(batch):
         length = int(mask[row].sum()) if texts and mask is not None else width
         single = opened.run({name: _row(array, row, batch, width, length) for name, array in feeds.items()})
+        lengths.append(length)
         for name, array in _named(single, aliases).items():
-            per_token = texts and array.ndim >= 3 and array.shape[1] == length
-            padding = [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)]
-            rows.setdefault(name, []).append(np.pad(array, padding) if per_token else array)
+            rows.setdefault(name, []).append(array)
     if len(sizes) == 1:
-        return {name: _stacked(name, parts) for name, parts in rows.items()}
+        return {
+            name: _stacked(name, _padded(parts, lengths, width) if texts else parts)
+            for name, parts in rows.items()
+        }
     # Texts and pictures apart: the larger of the two batches was taken row by row, and what belongs to the other stays.
     return {name: _stacked(name, parts) if _per_row(parts) else parts[0] for name, parts in rows.items()}
 
@@ -147,6 +159,16 @@ def _row(array: np.ndarray, row: int, batch: int, width: int, length: int) -> np
 def _per_row(parts: list[np.ndarray]) -> bool:
     """Whether an output differs from row to row; what all rows share has the same numbers each time."""
     return parts[0].shape[:1] == (1,) or not all(np.array_equal(parts[0], part) for part in parts)
+
+
+def _padded(parts: list[np.ndarray], lengths: list[int], width: int) -> list[np.ndarray]:
+    """Each text's output as in the batch: filled up where it has a vector or, as for question answering, a number per token."""
+    if any(part.ndim < 2 or part.shape[1] != length for part, length in zip(parts, lengths, strict=True)):
+        return parts
+    return [
+        np.pad(part, [(0, 0), (0, width - length), *[(0, 0)] * (part.ndim - 2)])
+        for part, length in zip(parts, lengths, strict=True)
+    ]
 
 
 def _stacked(name: str, parts: list[np.ndarray]) -> np.ndarray:

@@ -72,7 +72,7 @@ def prove(
         graph: The ONNX file.
         variant: Its precision, which decides what is good enough.
         head: The task's head.
-        probes: The inputs, as :func:`gpux.export.probes.save` wrote them.
+        probes: The inputs (:func:`gpux.export.probes.save`); found by the proof where the task takes tensors of any meaning.
         reference: The expected outputs; the graph's own, row by row, when ``None``.
         against: What the reference is, for the certificate.
         save: Where to write the graph's outputs, so that other variants can be compared with them.
@@ -85,18 +85,12 @@ def prove(
     """
     ground = ground or Ground()
     job = {
-        **_told(ground),
+        **_told(ground, head),
         "graph": str(graph),
         "variant": variant,
         "probes": str(probes),
         "reference": str(reference) if reference else None,
         "save": str(save) if save else None,
-        "aliases": dict(head.aliases),
-        "scores": list(head.scores),
-        "unordered": list(head.unordered),
-        # An embedding can be made of other outputs than the model's own; class scores cannot.
-        # A text graph of another use is common, and has the right inputs; detectors and the like come with outputs of many names.
-        "needs": list(head.scores) if head.takes == (TEXT,) else [],
     }
     try:
         result = parent.run("gpux.registry.prover", job, progress=progress, bounds=_bounds(graph))
@@ -121,8 +115,15 @@ def _quality(outputs: tuple[OutputParity, ...], against: str, variant: str) -> s
     return proof.against_itself(quality, variant) if against == proof.ITSELF else quality
 
 
-def _told(ground: Ground) -> dict[str, object]:
+def _told(ground: Ground, head: Head) -> dict[str, object]:
     return {
+        "aliases": dict(head.aliases),
+        "scores": list(head.scores),
+        "unordered": list(head.unordered),
+        # An embedding can be made of other outputs than the model's own; class scores cannot.
+        # A text graph of another use is common, and has the right inputs; detectors and the like come with outputs of many names.
+        "needs": list(head.scores) if head.takes == (TEXT,) else [],
+        "raw": not head.takes,
         "provider": ground.provider,
         "threads": ground.threads,
         "options": dict(ground.options),

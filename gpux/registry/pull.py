@@ -12,7 +12,7 @@ from typing import Any
 
 from gpux import integrity, sources
 from gpux._version import __version__
-from gpux.artifact import SCHEMA, Artifact, Manifest, Source, Variant
+from gpux.artifact import BLUEPRINT, SCHEMA, Artifact, Manifest, Source, Variant
 from gpux.errors import (
     ArtifactNotFound,
     CorruptArtifact,
@@ -25,7 +25,7 @@ from gpux.events import Event, Progress, silent
 from gpux.export import heads, toolchains
 from gpux.head import TEXT
 from gpux.reference import MLPACKAGE, VARIANTS, parse
-from gpux.registry import assembly, disk
+from gpux.registry import assembly, disk, vocabulary
 from gpux.registry.conversion import Converted, convert
 from gpux.registry.index import Entry
 from gpux.registry.rehearsal import rehearse
@@ -87,7 +87,7 @@ def pull(
         reference: ``org/name``, ``pypi:package``, ``./directory``, ``./model.onnx`` …, see :mod:`gpux.reference`.
         task: The task, where the model's files do not say it or a stored head is not wanted.
         variants: Precisions to store; fp32 when none is given.
-        exporter: The conversion route, ``ready`` or ``transformers``; both in this order when ``None``.
+        exporter: The conversion route, ``ready``, ``transformers`` or ``optimum``; the first two in this order when ``None``.
         revision: A Hub branch, tag or commit, or a package version.
         token: A Hub token; the logged-in one when ``None``.
         force: Convert and prove again.
@@ -125,15 +125,16 @@ def _pull(wish: Wish, store: Store, text: str, *, force: bool, progress: Progres
         # Another process may have made it while this one waited for the lock.
         if not force and (stored := _stored(store.named(wish.name), store, wish)):
             return stored
-        try:
-            found = study(wish, progress)
-        except SourceError as error:
-            error.hint = _meant(text, store) or error.hint
-            raise
-        if not force and (twin := _twin(store, wish, found)):
-            store.point(wish.name, twin.digest)
-            return twin
-        return _make(store, wish, found, progress)
+        with contextlib.ExitStack() as held:
+            try:
+                found = study(wish, progress, workspace=lambda: held.enter_context(store.workspace()))
+            except SourceError as error:
+                error.hint = _meant(text, store) or error.hint
+                raise
+            if not force and (twin := _twin(store, wish, found)):
+                store.point(wish.name, twin.digest)
+                return twin
+            return _make(store, wish, found, progress)
 
 
 def plan_pull(
@@ -149,8 +150,10 @@ def plan_pull(
     store = store or Store()
     wish = make_wish(reference, store, **wishes)
     entry = store.named(wish.name)
-    found = study(wish, progress)
-    wanted = [toolchains.TRANSFORMERS] * ("transformers" in found.order.routes)
+    with contextlib.ExitStack() as held:
+        found = study(wish, progress, workspace=lambda: held.enter_context(store.workspace()))
+    wanted = [toolchains.named(route) for route in found.order.routes if route in toolchains.TOOLCHAINS]
+    exporter = toolchains.find(wanted[0]).python if wanted else None
     wanted += [toolchains.COREML] * (MLPACKAGE in found.order.variants)
     return PullPlan(
         reference=wish.name,
@@ -159,7 +162,7 @@ def plan_pull(
         architecture=heads.architecture(found.config),
         variants=found.order.variants,
         routes=found.order.routes,
-        exporter=toolchains.find().python if "transformers" in found.order.routes else None,
+        exporter=exporter,
         download=found.download,
         stored=entry.digest if entry else None,
         missing=tuple(hint for toolchain in wanted if (hint := toolchains.find(toolchain).hint)),
@@ -222,6 +225,9 @@ def _make(store: Store, wish: Wish, found: Study, progress: Progress) -> Artifac
         converted = convert(found.order, workspace, progress)
         progress(Event("store", "writing the artifact"))
         assembly.copy_small_files(converted.snapshot, workspace)
+        if found.record:
+            (workspace / BLUEPRINT).write_bytes(found.record)
+        vocabulary.convert(found.order, converted.snapshot, workspace, progress)
         variants = _with_stored(store, wish, found.listing.resolved, workspace, converted)
         manifest = _manifest(workspace, wish, found, replace(converted, variants=variants))
         rehearse(workspace, manifest)

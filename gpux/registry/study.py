@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gpux import sources, tasks
 from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
-from gpux.export import heads, ready
+from gpux.export import heads, kinds, ready
 from gpux.export.inputs import read_processor
 from gpux.export.modalities import model_type
 from gpux.reference import MLPACKAGE
+from gpux.registry import bare, folder
 from gpux.registry.conversion import Order
 from gpux.registry.wish import Wish
 from gpux.sources.listing import Listing, Wants
@@ -29,12 +31,14 @@ class Study:
         config: Its ``config.json``.
         task: The task that it answers.
         order: What to convert.
+        record: What the artifact keeps of a ``gpux.yml``.
     """
 
     listing: Listing
     config: Mapping[str, Any]
     task: str
     order: Order
+    record: bytes | None = None
 
     @property
     def download(self) -> int:
@@ -49,8 +53,13 @@ class Study:
         return weights
 
 
-def study(wish: Wish, progress: Progress) -> Study:
+def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> Study:
     """Look at the source, read the model's configuration, and decide task, variants and routes.
+
+    Args:
+        wish: What was asked for.
+        progress: Receives the steps.
+        workspace: Makes a folder, where a model with a ``gpux.yml`` is laid out; it must stay until the model is stored.
 
     Raises:
         SourceError: The source cannot be read.
@@ -58,20 +67,30 @@ def study(wish: Wish, progress: Progress) -> Study:
     """
     progress(Event("fetch", f"resolving {wish.name}"))
     listing = sources.look(wish.reference, token=wish.token, offline=wish.offline, progress=progress)
+    every = {name: tasks.find(name).head for name in tasks.names()}
+    said, own = folder.written(listing), None
+    if said:
+        own = folder.lay_out(said, listing, every, workspace(), requested=wish.task)
+        listing, wish = own.listing, replace(wish, variants=wish.variants or own.variants)
 
     def fetch(wants: Wants) -> Snapshot:
         return sources.fetch(listing, wants=wants, token=wish.token, progress=progress)
 
     snapshot = fetch(Wants(code=wish.trust_remote_code))
     config = _read_config(snapshot)
-    task = heads.choose_task(
-        {name: tasks.find(name).head for name in tasks.names()},
+    plain = None if own else bare.task(every, listing, snapshot, requested=wish.task)
+    if plain:
+        listing, config = bare.one_graph(listing), {}
+    told = own.task if own else plain
+    task = told or heads.choose_task(
+        {name: head for name, head in every.items() if head.takes},
         config,
         processor=read_processor(snapshot.directory),
         pipeline_tag=listing.pipeline_tag,
         embeds=snapshot.find("modules.json") is not None,
         requested=wish.task,
         name=wish.name,
+        kind=_kind(snapshot, config),
     )
     variants, routes = _variants_and_routes(wish, listing, config)
     order = Order(
@@ -84,7 +103,7 @@ def study(wish: Wish, progress: Progress) -> Study:
         allow_pickle=wish.allow_pickle,
         trust_remote_code=wish.trust_remote_code,
     )
-    return Study(listing, config, task, order)
+    return Study(listing, config, task, order, own.record if own else None)
 
 
 def _variants_and_routes(
@@ -139,6 +158,25 @@ def _variant_of_graph(wish: Wish, graph: str) -> tuple[str, ...]:
             variant=wish.variants[0],
         )
     return wish.variants or (declared or "fp32",)
+
+
+def _kind(snapshot: Snapshot, config: Mapping[str, Any]) -> str | None:
+    """The kind of sentence-transformers model; files that cannot be read are told when the task reads them."""
+    settings = _peek(snapshot, "config_sentence_transformers.json")
+    listed = _peek(snapshot, "modules.json")
+    modules = (
+        [str(m.get("type")) for m in listed if isinstance(m, dict)] if isinstance(listed, list) else None
+    )
+    return kinds.kind_of(config, settings if isinstance(settings, dict) else {}, modules)
+
+
+def _peek(snapshot: Snapshot, name: str) -> Any:
+    if snapshot.find(name) is None:
+        return None
+    try:
+        return json.loads((snapshot.directory / name).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:

@@ -42,13 +42,14 @@ def gather(listing: Listing, wants: Wants, directory: Path, obtain: Obtain) -> t
     safety.check_redirects(listing, wants, directory, tuple(chosen))
     if wants.weights:
         safety.check_weights(listing, wants, ("", *modules))
-        for folder in dict.fromkeys(("", *modules)):
-            files, index = weight_files(listing.files, folder, pickle=wants.pickle)
-            take(files)
-            if index:
-                take([index])
-                safety.check_redirects(listing, wants, directory, [index])
-                take(_shards(listing, directory, index), f"which `{index}` names")
+    # What follows the encoder is computed with weights of its own, which are small, whoever made the encoder's graph.
+    for folder in dict.fromkeys(("", *modules) if wants.weights else _modules(directory, behind=1)):
+        files, index = weight_files(listing.files, folder, pickle=wants.pickle)
+        take(files)
+        if index:
+            take([index])
+            safety.check_redirects(listing, wants, directory, [index])
+            take(_shards(listing, directory, index), f"which `{index}` names")
     take(graphs)
     for graph in graphs:
         take(external_files(graph, summary(directory, graph)), f"where `{graph}` keeps its weights")
@@ -74,9 +75,12 @@ def summary(directory: Path, graph: str) -> GraphSummary:
         ) from error
 
 
-def _modules(directory: Path) -> list[str]:
+def _modules(directory: Path, *, behind: int = 0) -> list[str]:
+    """The folders of the modules that come after so many."""
     listed = safety.read_json(directory / "modules.json")
-    folders = [m.get("path") for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
+    folders = (
+        [m.get("path") for m in listed[behind:] if isinstance(m, dict)] if isinstance(listed, list) else []
+    )
     return [safe(folder.strip("/")) for folder in folders if isinstance(folder, str) and folder.strip("/")]
 
 

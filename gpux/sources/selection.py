@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from gpux.sources.listing import Listed
 
 _TEXT = (".json", ".txt", ".model", ".jinja", ".spm", ".tiktoken")
-_CARDS = {"README.md", "LICENSE", "LICENSE.md", "LICENSE.txt"}
+_CARDS = {"gpux.yml", "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "artifact.metadata"}
 # What training leaves behind, indices of other frameworks' weights, and what only a Hub page needs.
 _LEFT_OUT = re.compile(
     r"(?:trainer_state|training_args|(?:all|train|eval|test|predict)_results|requirements.*|.*tfevents.*|openvino.*"

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 # The rooms that tasks share; every other file is a task.
 _SHARED = {
-    "__init__", "added_tokens", "ahead", "batching", "boxes", "candidates", "class_labels", "document_words", "embedding", "image_pipeline",
-    "interpolation", "layers", "limits", "pair_embedding", "pair_pipeline", "pair_texts", "pipeline", "pixel_graph", "pooling",
-    "safetensors", "segments", "sentence_modules", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
+    "__init__", "added_tokens", "ahead", "arguments", "audio_chunks", "audio_frames", "audio_graph", "audio_pipeline",
+    "audio_samples", "batching", "boxes", "candidates", "class_labels", "comparison", "ctc_text", "document_words",
+    "embedding", "entities", "failures", "image_pipeline", "interpolation", "layers", "limits", "multi_vector",
+    "pair_embedding", "pair_pipeline", "pair_texts", "pieced_pipeline", "pieces", "pipeline", "pixel_graph",
+    "pooling", "prompts", "qa_samples", "ranking", "safetensors", "scores", "segments", "sentence_modules", "spans",
+    "special_tokens", "tensor_items", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
     "video_pipeline", "zero_shot_pictures",
 }  # fmt: skip
 

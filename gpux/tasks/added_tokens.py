@@ -5,6 +5,7 @@ Source: https://github.com/huggingface/transformers/blob/v5.23.0/src/transformer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpux.artifact import Artifact
@@ -43,6 +44,23 @@ def apply(artifact: Artifact, backend: Backend, settings: Fields) -> None:
             raise settings.refused(
                 _DECODER, f"the id {given} that tokenizer.json leaves for `{token.content}`"
             )
+
+
+def mark(backend: Backend, texts: Sequence[str]) -> None:
+    """Make single tokens of the markers that texts begin with, where the vocabulary has them and text would not come to them.
+
+    As sentence-transformers does for the markers of ColBERT models:
+    https://github.com/huggingface/sentence-transformers/blob/v6.2.0/sentence_transformers/multi_vector_encoder/model.py
+    """
+    from tokenizers import AddedToken
+
+    found = []
+    for text in texts:
+        known = [part for part in (text, *text.split()[:1]) if part and backend.token_to_id(part) is not None]
+        if known and backend.encode(known[0], add_special_tokens=False).tokens != known[:1]:
+            found.append(AddedToken(known[0], normalized=False, special=True))
+    if found:
+        backend.add_special_tokens(found)
 
 
 def _decoder(settings: Fields) -> dict[int, AddedToken]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gpux.errors import InvalidInput
 from gpux.fields import Fields
+from gpux.tasks import arguments
 from gpux.tasks.pipeline import Table
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -61,9 +61,7 @@ def count(top_k: Any) -> int:
     Raises:
         InvalidInput: It is none.
     """
-    if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
-        raise InvalidInput(f"`top_k` is {top_k!r}", hint="give a whole number from 1", top_k=top_k)
-    return top_k
+    return arguments.whole("top_k", top_k)
 
 
 def function(named: Any, config: Fields, *, one_label: Function) -> Function:
@@ -78,13 +76,7 @@ def function(named: Any, config: Fields, *, one_label: Function) -> Function:
         InvalidInput: There is no function of that name.
     """
     if named is not None:
-        if not isinstance(named, str) or named.lower() not in _FUNCTIONS:
-            raise InvalidInput(
-                f"`function_to_apply` is {named!r}",
-                hint=f"use one of {', '.join(_FUNCTIONS)}",
-                function_to_apply=named,
-            )
-        return _FUNCTIONS[named.lower()]
+        return _FUNCTIONS[arguments.among("function_to_apply", named, tuple(_FUNCTIONS))]
     problem = config.text("problem_type")
     if problem == "regression":
         return _none

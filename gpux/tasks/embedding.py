@@ -15,6 +15,7 @@ from gpux.head import Head
 from gpux.session import Session
 from gpux.tasks import layers, limits, pooling, sentence_modules, texts
 from gpux.tasks.pipeline import Clock
+from gpux.tasks.prompts import Prompts
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.text_pipeline import TextPipeline
 from gpux.tasks.tokens import Text
@@ -50,10 +51,7 @@ class EmbeddingPipeline(TextPipeline):
             artifact, session, max_length=limits.sentence_limit(artifact), lower=self._lower
         )
         self._settings = Fields(artifact, "config_sentence_transformers.json")
-        own = self._settings.table("prompts")
-        # sentence-transformers knows these two for every model, empty where the model gives them no text.
-        self._prompts = {"query": "", "document": "", **{name: own.text(name) or "" for name in own.data}}
-        self._default_prompt = self._prompts.get(self._settings.text("default_prompt_name") or "", "")
+        self._prompts = Prompts(artifact, self._settings)
         self._truncate_dim = self._settings.whole("truncate_dim", least=1)
         # A graph that ends in sentence vectors has the modules inside.
         ready = len(self._output.shape) == 2
@@ -134,7 +132,7 @@ class EmbeddingPipeline(TextPipeline):
             RunFailed: The runtime failed.
         """
         keep = self._keep(truncate_dim)
-        prefix = self._prompt(prompt_name, prompt)
+        prefix = self._prompts.find(prompt_name, prompt)
         checked = [prefix + texts.checked(item, position=i) for i, item in enumerate(items)]
         vectors = np.empty((len(checked), keep), dtype=np.float32)
         skip = (
@@ -163,7 +161,7 @@ class EmbeddingPipeline(TextPipeline):
             "max_length": self._graph.tokenizer.max_length,
             "pooling": "in the graph" if len(self._output.shape) == 2 else " + ".join(self._modules.modes),
             "normalize": self._modules.normalizes,
-            "prompts": self._prompts,
+            "prompts": self._prompts.named,
         }
 
     def parse(self, text: str) -> str:
@@ -175,7 +173,7 @@ class EmbeddingPipeline(TextPipeline):
         return self._graph, [prefix + texts.checked(item, position=i) for i, item in enumerate(items)]
 
     def _prefix(self, parameters: Mapping[str, Any]) -> str:
-        return self._prompt(parameters.get("prompt_name"), parameters.get("prompt"))
+        return self._prompts.find(parameters.get("prompt_name"), parameters.get("prompt"))
 
     def _pool(self, outputs: np.ndarray, spans: Sequence[tuple[int, int]], skip: int) -> np.ndarray:
         outputs = outputs.astype(np.float32, copy=False)
@@ -186,20 +184,6 @@ class EmbeddingPipeline(TextPipeline):
             pooling.pool(outputs[i, start:stop], modes, skip=skip) for i, (start, stop) in enumerate(spans)
         ]
         return pooled[0][None] if len(pooled) == 1 else np.stack(pooled)
-
-    def _prompt(self, name: str | None, prompt: str | None) -> str:
-        if prompt is not None:
-            return texts.checked(prompt, position=0)
-        known = self._prompts
-        if name is None:
-            return self._default_prompt
-        if name not in known:
-            raise InvalidInput(
-                f"`{self.artifact.reference}` has no prompt `{name}`",
-                hint=f"its prompts are {', '.join(known)}",
-                prompt_name=name,
-            )
-        return known[name]
 
     def _keep(self, truncate_dim: int | None) -> int:
         if truncate_dim is None:

@@ -14,7 +14,7 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import IMAGE, Head
 from gpux.session import Session
-from gpux.tasks import layers, texts
+from gpux.tasks import arguments, layers, texts
 from gpux.tasks.image_pipeline import Finish, ImagePipeline
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.pixel_graph import Batch
@@ -56,10 +56,8 @@ class TaskPipeline(ImagePipeline):
         Raises:
             InvalidInput: A parameter is no flag, or the model pools nothing.
         """
-        for name, flag in (("pool", pool), ("return_tensors", return_tensors)):
-            if not isinstance(flag, bool):
-                raise InvalidInput(f"`{name}` is {flag!r}", hint="give True or False", **{name: flag})
-        if pool and self._pooled is None:
+        arguments.flag("return_tensors", return_tensors)
+        if arguments.flag("pool", pool) and self._pooled is None:
             raise InvalidInput(
                 f"`{self.artifact.reference}` has no pooled output",
                 hint="leave `pool` out, or take model.encode(...)",

@@ -34,14 +34,22 @@ class Sized:
     gives: int | None = None
 
 
-def read(artifact: Artifact, kind: str, path: str) -> Sized:
-    """A layer of :data:`KINDS` from its directory.
+SENTENCE, TOKENS = "sentence_embedding", "token_embeddings"
+"""What a layer works on: the pooled vector of a text, or each token's."""
+
+
+def read(artifact: Artifact, kind: str, path: str, *, on: str = SENTENCE) -> Sized:
+    """A layer of :data:`KINDS` from its directory, which must work on what is asked for where it says on what.
 
     Raises:
         UnsupportedModel: It asks for something that GPUX does not compute.
         CorruptArtifact: Its files cannot be read.
     """
-    return _READERS[kind](artifact, path, Fields(artifact, f"{path}/config.json"))
+    config = Fields(artifact, f"{path}/config.json")
+    for key in ("module_input_name", "module_output_name"):
+        if (name := config.text(key)) not in {None, on}:
+            raise unsupported(artifact, f"a {kind} module that works on `{name}`")
+    return _READERS[kind](artifact, path, config)
 
 
 def unit(vectors: Floats) -> Floats:
@@ -53,6 +61,18 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
+def activation(artifact: Artifact, name: str, where: str) -> Layer:
+    """The activation of a dotted path such as ``torch.nn.modules.activation.Tanh``.
+
+    Raises:
+        UnsupportedModel: It is none of torch's, or one that GPUX does not compute.
+    """
+    function = _ACTIVATIONS.get(name.rpartition(".")[2]) if name.startswith("torch.") else None
+    if function is None:
+        raise unsupported(artifact, f"activation `{name}` in {where}")
+    return function
+
+
 def unsupported(artifact: Artifact, what: str) -> UnsupportedModel:
     """The error for a part of a model that GPUX does not compute."""
     return UnsupportedModel(
@@ -62,17 +82,13 @@ def unsupported(artifact: Artifact, what: str) -> UnsupportedModel:
     )
 
 
-def _normalize(artifact: Artifact, _: str, config: Fields) -> Sized:
-    _only_sentences(artifact, "Normalize", config)
+def _normalize(_: Artifact, __: str, ___: Fields) -> Sized:
     return Sized(unit)
 
 
 def _dense(artifact: Artifact, path: str, config: Fields) -> Sized:
-    _only_sentences(artifact, "Dense", config)
     name = config.text("activation_function") or "torch.nn.modules.activation.Tanh"
-    activation = _ACTIVATIONS.get(name.rpartition(".")[2]) if name.startswith("torch.") else None
-    if activation is None:
-        raise unsupported(artifact, f"activation `{name}` in module `{path}`")
+    function = activation(artifact, name, f"module `{path}`")
     tensors = _weights(artifact, path, ("linear.weight",))
     weight, bias = tensors["linear.weight"].T, tensors.get("linear.bias", np.float32(0))
     residual = tensors["residual.weight"].T if "residual.weight" in tensors else None
@@ -84,7 +100,7 @@ def _dense(artifact: Artifact, path: str, config: Fields) -> Sized:
         raise corrupt(artifact, f"`{path}/model.safetensors` has a residual weight that does not fit")
 
     def layer(vectors: Floats) -> Floats:
-        projected: Floats = activation(vectors @ weight + bias)
+        projected: Floats = function(vectors @ weight + bias)
         if not residually:
             return projected
         return projected + (vectors if residual is None else vectors @ residual)
@@ -119,12 +135,6 @@ def _weights(artifact: Artifact, path: str, names: tuple[str, ...]) -> dict[str,
         if name not in tensors:
             raise corrupt(artifact, f"`{relative}` has no tensor `{name}`")
     return tensors
-
-
-def _only_sentences(artifact: Artifact, kind: str, config: Fields) -> None:
-    for key in ("module_input_name", "module_output_name"):
-        if (name := config.text(key)) not in {None, "sentence_embedding"}:
-            raise unsupported(artifact, f"a {kind} module that works on `{name}`")
 
 
 def _gelu(x: Floats) -> Floats:

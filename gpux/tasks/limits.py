@@ -21,7 +21,7 @@ def tokenizer_limit(artifact: Artifact) -> int | None:
     """
     settings = Fields(artifact, "tokenizer_config.json")
     own = settings.length("model_max_length" if "model_max_length" in settings else "max_len")
-    return _least(own, _positions(artifact))
+    return _least(own, positions(artifact))
 
 
 def sentence_limit(artifact: Artifact) -> int | None:
@@ -36,7 +36,7 @@ def sentence_limit(artifact: Artifact) -> int | None:
     own = settings.length("max_seq_length")
     for key in ("processor_kwargs", "tokenizer_args"):
         own = settings.table(key).length("model_max_length") if own is None else own
-    return tokenizer_limit(artifact) if own is None else _least(own, _positions(artifact))
+    return tokenizer_limit(artifact) if own is None else _least(own, positions(artifact))
 
 
 def sentence_settings(artifact: Artifact) -> Fields:
@@ -47,7 +47,8 @@ def sentence_settings(artifact: Artifact) -> Fields:
     return settings if settings.data else Fields(artifact, "sentence_bert_config.json")
 
 
-def _positions(artifact: Artifact) -> int | None:
+def positions(artifact: Artifact) -> int | None:
+    """Tokens that the model has positions for; ``None`` where it does not say."""
     config = Fields(artifact, "config.json")
     text = config.table("text_config")
     text = text if text.data else config

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpux import integrity
 from gpux.artifact import Artifact
-from gpux.errors import InvalidInput, InvalidSetting
+from gpux.errors import GpuxError, InvalidInput, InvalidSetting
 from gpux.head import Head
 from gpux.session import Session
+from gpux.tasks import failures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,12 +164,20 @@ class Pipeline(ABC):
         )
 
     def stream(
-        self, items: Iterable[Any], /, *, window: int | None = None, **parameters: Any
+        self, items: Iterable[Any], /, *, window: int | None = None, fail_fast: bool = True, **parameters: Any
     ) -> Iterator[Any]:
-        """Answers for any number of items, holding at most ``window`` of them.
+        """Answers for any number of items, in order, holding at most ``window`` of them.
+
+        Args:
+            items: The items, taken as they are needed. One that is a ``GpuxError`` stands for an item that could not be read.
+            window: Items that are held at once; :attr:`window` when ``None``.
+            fail_fast: Whether the first item that fails ends the stream with its error. Otherwise a :class:`gpux.Failed` stands in its
+                place, and the rest goes on.
+            **parameters: As for :meth:`answer`.
 
         Raises:
-            InvalidInput: An item or a parameter that the task cannot take.
+            InvalidInput: An item or a parameter that the task cannot take; ``position`` counts from the stream's first item.
+            RunFailed: The runtime failed, which is no fault of an item.
         """
         self.check(parameters)
         size = self.window if window is None else window
@@ -179,7 +188,13 @@ class Pipeline(ABC):
                 f"a stream takes items one after the other, not one {type(items).__name__}",
                 hint="put it in a list",
             )
-        return self._stream(iter(items), size, parameters)
+
+        def answering(part: Iterator[Any]) -> Iterator[Any]:
+            return self._stream(part, size, parameters)
+
+        return (
+            failures.until(items, answering) if fail_fast else failures.around(items, answering, window=size)
+        )
 
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Make sure that every parameter is one of :attr:`parameters`.
@@ -195,8 +210,17 @@ class Pipeline(ABC):
                 )
 
     def _stream(self, items: Iterator[Any], window: int, parameters: Mapping[str, Any]) -> Iterator[Any]:
+        """Answers in order, holding at most ``window`` items; positions in errors count from the first of them all."""
+        first = 0
         while batch := list(islice(items, window)):
-            yield from self.answer(batch, Clock(), **parameters)
+            try:
+                answers = self.answer(batch, Clock(), **parameters)
+            except GpuxError as error:
+                if not first:
+                    raise
+                raise failures.moved(error, first) from error
+            first += len(batch)
+            yield from answers
 
     def describe(self) -> Mapping[str, Any]:
         """What of the model's own settings the task follows (pooling, maximum length …), for ``gpux show``."""

@@ -22,6 +22,11 @@ from gpux.tensors import TensorSpec
 THREADS = 4
 """Most threads that prepare pictures; more only wait for memory."""
 
+MOST = 1 << 21
+"""Pixels of a batch whose size nobody chose: larger ones cost memory and no processor computes them faster."""
+
+_HELD = 4 * MOST  # pixels that wait for others of their shape
+
 PIXELS, MASK = "pixel_values", "pixel_mask"
 
 Prepare = Callable[[Any, int], Prepared]
@@ -43,6 +48,38 @@ class Batch:
     outputs: dict[str, np.ndarray]
 
 
+class _Waiting:
+    """Pictures that wait for others of their shape.
+
+    Attributes:
+        groups: Shape → positions and pictures, in the order in which the first of each shape came.
+        pixels: What all of them come to.
+    """
+
+    def __init__(self) -> None:
+        self.groups: dict[tuple[int, ...], tuple[list[int], list[Prepared]]] = {}
+        self.pixels = 0
+
+    def add(self, shape: tuple[int, ...], position: int, picture: Prepared) -> int:
+        """How many of its shape there are with this one."""
+        rows, members = self.groups.setdefault(shape, ([], []))
+        rows.append(position)
+        members.append(picture)
+        self.pixels += _pixels(picture)
+        return len(rows)
+
+    def oldest(self) -> int:
+        """The first position of all."""
+        rows, _ = next(iter(self.groups.values()))
+        return rows[0]
+
+    def take(self, shape: tuple[int, ...] | None = None) -> tuple[list[int], list[Prepared]]:
+        """Everything of a shape, or of the one that waits longest."""
+        rows, members = self.groups.pop(next(iter(self.groups)) if shape is None else shape)
+        self.pixels -= sum(map(_pixels, members))
+        return rows, members
+
+
 class PixelGraph:
     """One open graph with what makes its tensors; safe to call from several threads.
 
@@ -53,7 +90,7 @@ class PixelGraph:
         session: Its open graph.
         collate: Prepared pictures of one shape → ``pixel_values`` and, where the processor makes one, ``pixel_mask``.
         alike: Whether all pictures have one shape, or are given it by ``collate``.
-        batch: Pictures of a batch where the plan says nothing.
+        batch: Most pictures of a batch where the plan says nothing.
         rank: Axes of ``pixel_values``.
         others: Inputs that are not made from pictures and that ``collate`` gives, where the graph takes them.
 
@@ -80,7 +117,8 @@ class PixelGraph:
         self._mask = next((spec for spec in session.inputs if spec.name == MASK), None)
         fixed = self._pixels.shape[0]
         self._fill = fixed if isinstance(fixed, int) else None
-        self._size = self._fill or session.plan.batch or batch
+        self._chosen = self._fill or session.plan.batch
+        self._usual = batch
         # Graphs from TensorFlow have the colours last.
         self._last = rank == 4 and self._pixels.shape[-1] == 3 and self._pixels.shape[1] != 3
 
@@ -130,27 +168,28 @@ class PixelGraph:
     def count(self, items: Iterable[Any], prepare: Prepare) -> int:
         """Pixels of all pictures as the graph sees them."""
         with closing(self._prepared(items, prepare)) as pictures:
-            return sum(int(np.prod(picture.array.shape)) // 3 for picture in pictures)
+            return sum(map(_pixels, pictures))
 
     def _batches(
         self, items: Iterable[Any], prepare: Prepare, window: int
     ) -> Generator[tuple[list[int], list[Prepared]], None, None]:
-        waiting: dict[tuple[int, ...], tuple[list[int], list[Prepared]]] = {}
+        waiting = _Waiting()
         with closing(self._prepared(items, prepare)) as pictures:
             for position, picture in enumerate(pictures):
                 shape = () if self._alike else picture.array.shape
-                rows, members = waiting.setdefault(shape, ([], []))
-                rows.append(position)
-                members.append(picture)
-                if len(rows) == self._size:
-                    yield waiting.pop(shape)
+                if waiting.add(shape, position, picture) >= self._rows(picture):
+                    yield waiting.take(shape)
                 # The first that came waits longest, and with it everything behind it.
-                while waiting:
-                    oldest = min(waiting, key=lambda shape: waiting[shape][0][0])
-                    if position - waiting[oldest][0][0] + 1 < window:
-                        break
-                    yield waiting.pop(oldest)
-        yield from waiting.values()
+                while waiting.groups and (
+                    waiting.pixels > _HELD or position + 1 - waiting.oldest() >= window
+                ):
+                    yield waiting.take()
+        while waiting.groups:
+            yield waiting.take()
+
+    def _rows(self, picture: Prepared) -> int:
+        """Pictures of a batch of such ones."""
+        return self._chosen or max(1, min(self._usual, MOST // max(1, _pixels(picture))))
 
     def _prepared(self, items: Iterable[Any], prepare: Prepare) -> Generator[Prepared, None, None]:
         def call(numbered: tuple[int, Any]) -> Prepared:
@@ -162,7 +201,9 @@ class PixelGraph:
         if len(first) < 2:  # one picture alone pays for no threads
             return (call(each) for each in first)
         threads = min(THREADS, hardware.cores_allowed())
-        return ahead(call, chain(first, numbered), threads=threads, depth=2 * self._size + threads)
+        return ahead(
+            call, chain(first, numbered), threads=threads, depth=(self._chosen or self._usual) + threads
+        )
 
     def _feeds(self, prepared: list[Prepared]) -> dict[str, np.ndarray]:
         short = self._fill - len(prepared) if self._fill else 0
@@ -207,3 +248,7 @@ class PixelGraph:
                 reference=self._artifact.reference,
             )
         return pixels
+
+
+def _pixels(picture: Prepared) -> int:
+    return picture.array.size // 3

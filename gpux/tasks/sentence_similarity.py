@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gpux.artifact import Artifact
-from gpux.errors import InvalidInput
 from gpux.session import Session
-from gpux.tasks import layers, texts
+from gpux.tasks import comparison, layers, texts
 from gpux.tasks.embedding import EmbeddingPipeline
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.tokens import Text
-
-_KEYS = ("source_sentence", "sentences")
 
 
 class TaskPipeline(EmbeddingPipeline):
@@ -27,7 +23,9 @@ class TaskPipeline(EmbeddingPipeline):
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
-        self._similarity = self._settings.text("similarity_fn_name", among=_SIMILARITIES) or "cosine"
+        self._similarity = (
+            self._settings.text("similarity_fn_name", among=comparison.SIMILARITIES) or "cosine"
+        )
 
     def answer(self, items: Sequence[Any], clock: Clock, /, **parameters: Any) -> list[Any]:
         """One answer per item.
@@ -35,7 +33,12 @@ class TaskPipeline(EmbeddingPipeline):
         Args:
             items: Texts, or mappings of ``source_sentence`` (a text) and ``sentences`` (a list of texts).
             clock: Where the time goes.
-            **parameters: As in :meth:`gpux.tasks.embedding.EmbeddingPipeline.embed`.
+            prompt_name: A prompt of ``config_sentence_transformers.json``; its default prompt when ``None``.
+            prompt: A text put before every text; wins over ``prompt_name``.
+            normalize: ``True`` scales to unit length, ``False`` leaves out the model's own scaling; as the model's modules say
+                when ``None``.
+            truncate_dim: Keep only so many leading dimensions; the model's own when ``None``.
+            **parameters: These, as :meth:`gpux.tasks.embedding.EmbeddingPipeline.embed` takes them.
 
         Returns:
             Per text a float32 [dimensions]; per mapping a list of floats, one per sentence: the similarity that the
@@ -44,9 +47,9 @@ class TaskPipeline(EmbeddingPipeline):
         Raises:
             InvalidInput: An item is neither, or a parameter is out of range.
         """
-        flat, counts = _flattened(items)
+        flat, counts = comparison.flattened(items)
         vectors = self.embed(flat, clock, **parameters)
-        similarity = _SIMILARITIES[self._similarity]
+        similarity = comparison.SIMILARITIES[self._similarity]
         answers: list[Any] = []
         start = 0
         for count in counts:
@@ -64,26 +67,21 @@ class TaskPipeline(EmbeddingPipeline):
         work = super().work(items, **parameters)
         if not any(isinstance(item, Mapping) for item in items):
             return work
-        return {**work, self.noun: len(_flattened(items)[0])}
+        return {**work, self.noun: len(comparison.flattened(items)[0])}
 
     def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
-        return super()._seen(_flattened(items)[0], parameters)
+        return super()._seen(comparison.flattened(items)[0], parameters)
 
     def parse(self, text: str) -> Any:
         """A text, or the mapping of a comparison where the line is a JSON object with its keys."""
-        if text.lstrip().startswith("{"):
-            try:
-                item = json.loads(text)
-            except ValueError:
-                return text
-            if isinstance(item, dict) and item.keys() & set(_KEYS):
-                return item
-        return text
+        return comparison.parse(text)
 
     def table(self, items: Sequence[Any], answers: Sequence[Any]) -> Table:
         """Text, dimensions, first values, and the cosine to the first text; for comparisons, sentence and similarity."""
         if any(isinstance(item, Mapping) for item in items):
-            return Table(("source", "sentence", "similarity"), tuple(_compared(items, answers)))
+            return Table(
+                ("source", "sentence", "similarity"), tuple(comparison.rows(items, answers, texts.numbers))
+            )
         columns: tuple[str, ...] = ("text", "dimensions", "first values")
         rows = [
             (texts.brief(item), str(len(vector)), texts.numbers(vector))
@@ -96,51 +94,3 @@ class TaskPipeline(EmbeddingPipeline):
             (*columns, "cosine to first"),
             tuple((*row, f"{cosine:.4f}") for row, cosine in zip(rows, cosines, strict=True)),
         )
-
-
-_SIMILARITIES: dict[str, Callable[[layers.Floats, layers.Floats], layers.Floats]] = {
-    "cosine": lambda source, others: layers.unit(others) @ layers.unit(source),
-    "dot": lambda source, others: others @ source,
-    "euclidean": lambda source, others: -np.sqrt(np.square(others - source).sum(axis=-1)),
-    "manhattan": lambda source, others: -np.abs(others - source).sum(axis=-1),
-}
-
-
-def _flattened(items: Sequence[Any]) -> tuple[list[str], list[int | None]]:
-    """The texts to embed, and for each item the number of its sentences, ``None`` where it is a text."""
-    flat: list[str] = []
-    counts: list[int | None] = []
-    for position, item in enumerate(items):
-        if isinstance(item, Mapping):
-            source, sentences = _comparison(item, position)
-            flat += [source, *sentences]
-            counts.append(len(sentences))
-        else:
-            flat.append(texts.checked(item, position=position))
-            counts.append(None)
-    return flat, counts
-
-
-def _comparison(item: Mapping[Any, Any], position: int) -> tuple[str, list[str]]:
-    texts.keys(item, required=_KEYS, position=position)
-    sentences = item["sentences"]
-    if texts.is_item(sentences):
-        raise InvalidInput(
-            f"`sentences` of input {position} is no list",
-            hint='give {"source_sentence": "…", "sentences": ["…"]}',
-            position=position,
-        )
-    source = texts.checked(item["source_sentence"], position=position)
-    return source, [texts.checked(sentence, position=position) for sentence in sentences]
-
-
-def _compared(items: Sequence[Any], answers: Sequence[Any]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for item, answer in zip(items, answers, strict=True):
-        if isinstance(item, Mapping):
-            source = texts.brief(item["source_sentence"])
-            pairs = zip(item["sentences"], answer, strict=True)
-            rows += [(source, texts.brief(sentence), f"{score:.4f}") for sentence, score in pairs]
-        else:
-            rows.append((texts.brief(item), "", texts.numbers(answer)))
-    return rows

@@ -6,7 +6,7 @@ Source: https://github.com/huggingface/transformers/blob/v5.23.0/src/transformer
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import Head
 from gpux.session import Session
-from gpux.tasks import layers, limits, texts
+from gpux.tasks import class_labels, layers, limits, texts
 from gpux.tasks.pipeline import Clock, Table
 from gpux.tasks.text_graph import TextGraph
 from gpux.tasks.text_pipeline import TextPipeline
@@ -53,6 +53,7 @@ class TaskPipeline(TextPipeline):
             )
         self._labels = _labels(config)
         self._problem = config.text("problem_type")
+        self._config = config
         self._graph = TextGraph(artifact, session, max_length=limits.tokenizer_limit(artifact))
 
     def answer(
@@ -82,11 +83,11 @@ class TaskPipeline(TextPipeline):
         """
         keep = _top_k(top_k)
         graph, checked = self._seen(items, {})
-        apply = self._apply(function_to_apply)
+        apply = class_labels.function(function_to_apply, self._config, one_label=class_labels.sigmoid)
         answers: list[Any] = [None] * len(checked)
         for batch in graph.run(checked, clock, [self._output], truncate=truncation):
-            scores = apply(batch.outputs[self._output].astype(np.float32, copy=False))
-            for position, row in zip(batch.rows, scores, strict=True):
+            found = apply(batch.outputs[self._output].astype(np.float32, copy=False))
+            for position, row in zip(batch.rows, found, strict=True):
                 answers[position] = self._best(row) if top_k == BEST else self._ranked(row)[:keep]
         return answers
 
@@ -129,31 +130,16 @@ class TaskPipeline(TextPipeline):
     def _seen(self, items: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[TextGraph, list[Text]]:
         return self._graph, [texts.text_or_pair(item, position=i) for i, item in enumerate(items)]
 
-    def _apply(self, name: str | None) -> Callable[[np.ndarray], np.ndarray]:
-        if name is not None:
-            if not isinstance(name, str) or name.lower() not in _FUNCTIONS:
-                raise InvalidInput(
-                    f"`function_to_apply` is {name!r}",
-                    hint=f"use one of {', '.join(_FUNCTIONS)}",
-                    function_to_apply=name,
-                )
-            return _FUNCTIONS[name.lower()]
-        if self._problem == "regression":
-            return _none
-        if self._problem == "multi_label_classification":
-            return _sigmoid
-        return _by_width
-
     def _label(self, index: int) -> str:
         return self._labels.get(index, f"LABEL_{index}")
 
-    def _best(self, scores: np.ndarray) -> dict[str, Any]:
-        index = int(scores.argmax())
-        return {"label": self._label(index), "score": scores[index].item()}
+    def _best(self, found: np.ndarray) -> dict[str, Any]:
+        index = int(found.argmax())
+        return {"label": self._label(index), "score": found[index].item()}
 
-    def _ranked(self, scores: np.ndarray) -> list[dict[str, Any]]:
-        order = np.argsort(-scores, kind="stable").tolist()
-        return [{"label": self._label(index), "score": scores[index].item()} for index in order]
+    def _ranked(self, found: np.ndarray) -> list[dict[str, Any]]:
+        order = np.argsort(-found, kind="stable").tolist()
+        return [{"label": self._label(index), "score": found[index].item()} for index in order]
 
 
 def _labels(config: Fields) -> dict[int, str]:
@@ -171,26 +157,3 @@ def _top_k(top_k: Any) -> int | None:
             f"`top_k` is {top_k!r}", hint="give a whole number from 1, or None for all labels", top_k=top_k
         )
     return top_k
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    # 1 / (1 + exp(-x)) without its overflow for large negative x.
-    half: np.ndarray = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
-    return half
-
-
-def _none(logits: np.ndarray) -> np.ndarray:
-    return logits
-
-
-def _by_width(logits: np.ndarray) -> np.ndarray:
-    return _sigmoid(logits) if logits.shape[-1] == 1 else _softmax(logits)
-
-
-_FUNCTIONS = {"sigmoid": _sigmoid, "softmax": _softmax, "none": _none}

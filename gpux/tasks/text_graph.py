@@ -32,11 +32,28 @@ class Batch:
         rows: Each row's position in the caller's list.
         spans: Where each row's own tokens start and stop; the rest is padding.
         outputs: Output name → array, [rows, …].
+        ids: What the graph was given as ``input_ids``, [rows, tokens].
     """
 
     rows: list[int]
     spans: list[tuple[int, int]]
     outputs: dict[str, np.ndarray]
+    ids: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Texts filled up with a token that counts as their own, as ColBERT does with queries.
+
+    Attributes:
+        token: The token's id.
+        length: Tokens that each text has at least.
+        attend: Whether the other tokens see it.
+    """
+
+    token: int
+    length: int
+    attend: bool
 
 
 class TextGraph:
@@ -47,16 +64,32 @@ class TextGraph:
         session: Its open graph.
         max_length: Longest sequence in tokens, ``None`` for no limit.
         lower: Lower-case every text first.
+        whole: Leave texts uncut; the task does that.
+        markers: As :class:`gpux.tasks.tokens.Tokenizer` takes them.
+        most: Most padded tokens of a batch, where the graph's outputs per token are so large that memory is in question.
+
+    Attributes:
+        tokenizer: The model's tokenizer.
+        expansion: What every text is filled up with, or ``None``.
 
     Raises:
         UnsupportedModel: The graph takes an input that is not made from text.
     """
 
     def __init__(
-        self, artifact: Artifact, session: Session, *, max_length: int | None, lower: bool = False
+        self,
+        artifact: Artifact,
+        session: Session,
+        *,
+        max_length: int | None,
+        lower: bool = False,
+        whole: bool = False,
+        markers: Sequence[str] = (),
+        most: int | None = None,
     ) -> None:
         self._session = session
-        self._tokens, self._rows = batching.limits(session.plan.batch)
+        tokens, self._rows = batching.limits(session.plan.batch)
+        self._tokens = tokens if most is None else min(tokens, most)
         self._dtypes = {spec.name: np.dtype(spec.dtype) for spec in session.inputs if spec.name in _INPUTS}
         foreign = [spec.name for spec in session.inputs if spec.name not in _INPUTS]
         shapeless = [spec.name for spec in session.inputs if len(spec.shape) != 2]
@@ -69,7 +102,8 @@ class TextGraph:
                 hint="feed it tensors: model.session.run({...})",
                 reference=artifact.reference,
             )
-        self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower)
+        self.tokenizer = Tokenizer(artifact, max_length=max_length, lower=lower, whole=whole, markers=markers)
+        self.expansion: Expansion | None = None
 
     def run(
         self, texts: Sequence[Text], clock: Clock, outputs: Sequence[str], *, truncate: bool = True
@@ -85,19 +119,29 @@ class TextGraph:
         for first, encodings in self._windows(texts):
             if not truncate:
                 self._refuse_cut(encodings, first)
-            for members in self._batches(encodings):
-                feeds, spans = self._pad([encodings[i] for i in members])
-                clock.lap("preprocess")
-                answer = self._session.run(feeds, outputs)
-                clock.lap("infer")
-                yield Batch([first + i for i in members], spans, answer)
-                clock.lap("postprocess")
+            yield from self.run_encoded(encodings, clock, outputs, first=first)
+
+    def run_encoded(
+        self, encodings: Sequence[Encoding], clock: Clock, outputs: Sequence[str], *, first: int = 0
+    ) -> Iterator[Batch]:
+        """As :meth:`run`, for texts that were made into tokens already; their ``rows`` are numbered from ``first``."""
+        for members in self._batches(encodings):
+            feeds, spans = self._pad([encodings[i] for i in members])
+            clock.lap("preprocess")
+            answer = self._session.run(feeds, outputs)
+            clock.lap("infer")
+            yield Batch([first + i for i in members], spans, answer, feeds["input_ids"])
+            clock.lap("postprocess")
 
     def feeds(self, texts: Sequence[Text]) -> Iterator[dict[str, np.ndarray]]:
         """What :meth:`run` would give the graph: one array [rows, tokens] per input, batch after batch."""
         for _, encodings in self._windows(texts):
-            for members in self._batches(encodings):
-                yield self._pad([encodings[i] for i in members])[0]
+            yield from self.feeds_encoded(encodings)
+
+    def feeds_encoded(self, encodings: Sequence[Encoding]) -> Iterator[dict[str, np.ndarray]]:
+        """What :meth:`run_encoded` would give the graph."""
+        for members in self._batches(encodings):
+            yield self._pad([encodings[i] for i in members])[0]
 
     def count(self, texts: Sequence[Text]) -> int:
         """Tokens of all texts as the graph sees them: truncated, with special tokens, without padding."""
@@ -105,7 +149,25 @@ class TextGraph:
 
     def _windows(self, texts: Sequence[Text]) -> Iterator[tuple[int, list[Encoding]]]:
         for first in range(0, len(texts), WINDOW):
-            yield first, self.tokenizer(texts[first : first + WINDOW])
+            encodings = self.tokenizer(texts[first : first + WINDOW])
+            if self.expansion is not None:
+                self._expand(encodings, self.expansion)
+            yield first, encodings
+
+    def _expand(self, encodings: Sequence[Encoding], expansion: Expansion) -> None:
+        padding = self.tokenizer.padding
+        for encoding in encodings:
+            encoding.pad(
+                expansion.length,
+                direction="left" if padding.left else "right",
+                pad_id=expansion.token,
+                pad_type_id=padding.type,
+            )
+
+    def _mask(self, encoding: Encoding) -> Sequence[int] | int:
+        """The attention mask of a text's own tokens."""
+        mask: list[int] = encoding.attention_mask if self.expansion and not self.expansion.attend else []
+        return mask or 1
 
     def _refuse_cut(self, encodings: Sequence[Encoding], first: int) -> None:
         for position, encoding in enumerate(encodings, first):
@@ -136,7 +198,7 @@ class TextGraph:
             stop = start + length
             ids[row, start:stop] = encoding.ids
             if mask is not None:
-                mask[row, start:stop] = 1
+                mask[row, start:stop] = self._mask(encoding)
             if types is not None:
                 types[row, start:stop] = encoding.type_ids
             spans.append((start, stop))
@@ -149,7 +211,7 @@ class TextGraph:
             if name == "input_ids":
                 feeds[name] = np.array((encoding.ids,), dtype)
             elif name == "attention_mask":
-                feeds[name] = np.ones((1, width), dtype)
+                feeds[name] = np.full((1, width), self._mask(encoding), dtype)
             else:
                 feeds[name] = np.array((encoding.type_ids,), dtype)
         return feeds, [(0, width)]

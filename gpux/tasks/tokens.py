@@ -5,7 +5,8 @@ The file's own padding and truncation are those of whoever saved it last (MiniLM
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +42,32 @@ class Tokenizer:
         artifact: The model.
         max_length: Longest sequence in tokens, special ones included; ``None`` never truncates.
         lower: Lower-case first, where the file does not already do so (``do_lower_case`` of sentence-transformers).
+        whole: Cut nothing all the same: the task does that, before the special tokens come, as :mod:`gpux.tasks.pieces` shows.
+        markers: Texts that begin with a token of the vocabulary which no other text may come to, such as ``[unused0] ``.
+
+    Attributes:
+        backend: The tokenizer of the tokenizers library, which must not be changed.
+        left: Whether a text that is too long is cut at its beginning.
 
     Raises:
         CorruptArtifact: ``tokenizer.json`` is missing or cannot be used.
         UnsupportedModel: A setting of another file is of the wrong type, or ``max_length`` leaves no room.
     """
 
-    def __init__(self, artifact: Artifact, *, max_length: int | None, lower: bool = False) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        *,
+        max_length: int | None,
+        lower: bool = False,
+        whole: bool = False,
+        markers: Sequence[str] = (),
+    ) -> None:
         self.max_length = max_length
         self._artifact = artifact
-        self._backend = _load(artifact)
+        self.backend = _load(artifact)
         try:
-            self._configure(lower=lower)
+            self._configure(lower=lower, whole=whole, markers=markers)
         except BaseException as error:
             raise _unusable(artifact, error) from error
 
@@ -69,11 +84,35 @@ class Tokenizer:
             if len(texts) == 1:
                 (text,) = texts
                 pair = text if isinstance(text, tuple) else (text,)
-                return [self._backend.encode(*pair)]
-            encodings: list[Encoding] = self._backend.encode_batch_fast(texts)
+                encodings: list[Encoding] = [self.backend.encode(*pair)]
+            else:
+                encodings = self.backend.encode_batch_fast(texts)
+            return encodings if self._finisher is None else [self.finish(one) for one in encodings]
         except BaseException as error:
             raise _unusable(self._artifact, error) from error
-        return encodings
+
+    def finish(self, first: Encoding, second: Encoding | None = None) -> Encoding:
+        """The tokens of one text or two with the special ones, where ``whole`` left those out."""
+        finisher = self.backend.post_process if self._finisher is None else self._finisher.process
+        encoding: Encoding = finisher(first, second)
+        return encoding
+
+    def special(self, *, pair: bool = False) -> int:
+        """How many special tokens a text has, or a pair."""
+        counted = self.backend if self._finisher is None else self._finisher
+        return int(counted.num_special_tokens_to_add(is_pair=pair))
+
+    @contextmanager
+    def trusted(self) -> Iterator[None]:
+        """Turn what the tokenizers library raises, used by itself, into the error for a file that it fails at.
+
+        Raises:
+            CorruptArtifact: ``tokenizer.json`` asks for something that its own library fails at.
+        """
+        try:
+            yield
+        except BaseException as error:
+            raise _unusable(self._artifact, error) from error
 
     def words(self, words: Sequence[str]) -> Encoding:
         """The tokens of a text that is cut into words already, without special ones.
@@ -82,46 +121,44 @@ class Tokenizer:
             CorruptArtifact: ``tokenizer.json`` asks for something that its own library fails at.
         """
         try:
-            encoding: Encoding = self._backend.encode(
+            encoding: Encoding = self.backend.encode(
                 list(words), is_pretokenized=True, add_special_tokens=False
             )
         except BaseException as error:
             raise _unusable(self._artifact, error) from error
         return encoding
 
-    def finish(self, first: Encoding, second: Encoding | None = None) -> Encoding:
-        """The tokens of one text or two with the special ones."""
-        encoding: Encoding = self._backend.post_process(first, second)
-        return encoding
-
-    def special(self, *, pair: bool = False) -> int:
-        """How many special tokens a text has, or a pair."""
-        return int(self._backend.num_special_tokens_to_add(is_pair=pair))
-
     def token(self, name: str) -> int | None:
         """The id of a special token as ``tokenizer_config.json`` names it (``cls_token``), or ``None``."""
         settings = Fields(self._artifact, "tokenizer_config.json")
         nested = isinstance(settings.data.get(name), dict)
         content = settings.table(name).text("content") if nested else settings.text(name)
-        return None if content is None else self._backend.token_to_id(content)
+        return None if content is None else self.backend.token_to_id(content)
 
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the front of a text, the leading special ones included."""
         ids = self([prompt])[0].ids
         return len(ids) - (bool(ids) and ids[-1] in self._special)
 
-    def _configure(self, *, lower: bool) -> None:
-        backend = self._backend
+    def _configure(self, *, lower: bool, whole: bool, markers: Sequence[str]) -> None:
+        backend = self.backend
         settings = Fields(self._artifact, "tokenizer_config.json")
         added_tokens.apply(self._artifact, backend, settings)
+        added_tokens.mark(backend, markers)
         self.padding = _padding(self._artifact, backend, settings)
         side = settings.text("truncation_side", among=_SIDES) or (backend.truncation or {}).get(
             "direction", "right"
         )
         backend.no_padding()
         backend.no_truncation()
+        self.left = side == "left"
         if self.max_length is not None:
             _check_room(self._artifact, backend, self.max_length)
+        # A second round of it, behind the cut, would move the places of tokens twice.
+        self._finisher: Any = backend.post_processor if whole else None
+        if self._finisher is not None:
+            backend.post_processor = None
+        if self.max_length is not None and not whole:
             backend.enable_truncation(self.max_length, strategy="longest_first", direction=side)
         _normalize_as_bert(backend, settings)
         if lower:

@@ -32,7 +32,7 @@ SIZES = {
 }
 
 
-def tokenizer(limit: int) -> BertTokenizer:
+def tokenizer(limit: int, *extra: str) -> BertTokenizer:
     letters = [
         *string.ascii_lowercase,
         *string.digits,
@@ -43,7 +43,7 @@ def tokenizer(limit: int) -> BertTokenizer:
     ]
     suffixes = ["##" + letter for letter in letters[:36]]
     vocabulary = dict.fromkeys(
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *WORDS.split(), *suffixes]
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *WORDS.split(), *suffixes, *extra]
     )
     return BertTokenizer(vocab={token: i for i, token in enumerate(vocabulary)}, model_max_length=limit)
 

@@ -24,7 +24,7 @@ def put(
         files = []
         for each in made:
             path = folder / each.graphs["model"]
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             files.append(File(each.graphs["model"], len(content), hashlib.sha256(content).hexdigest()))
         spec = (TensorSpec("x", "float32", ("rows", 4)),)

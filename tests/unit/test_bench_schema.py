@@ -196,7 +196,11 @@ def test_the_script_writes_checks_and_sees_a_change(tmp_path):
     assert run(*target).returncode == 0
     assert run("--check", *target).returncode == 0
     names = {path.name for path in (tmp_path / "schemas").iterdir()}
-    assert names == {"benchmark-3.schema.json", "benchmark-suite-3.schema.json"}
+    assert names == {
+        "benchmark-3.schema.json",
+        "benchmark-suite-3.schema.json",
+        "gpux-yml.schema.json",
+    }
     path = tmp_path / "schemas" / "benchmark-3.schema.json"
     path.write_text(path.read_text(encoding="utf-8").replace("integer", "number", 1), encoding="utf-8")
     done = run("--check", *target)

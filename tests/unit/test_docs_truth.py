@@ -168,10 +168,14 @@ def test_every_parameter_of_the_public_functions_is_in_its_signature():
 
 
 def test_every_task_and_every_parameter_is_documented():
-    assert set(re.findall(r"^## ([a-z-]+)$", page("tasks"), re.MULTILINE)) == set(tasks.names())
-    for name in tasks.names():
+    sections = re.split(r"^## ([a-z-]+)$", page("task-reference"), flags=re.MULTILINE)
+    told = dict(zip(sections[1::2], sections[2::2], strict=True))
+    assert set(told) == set(tasks.names())
+    for name, text in told.items():
         for parameter in tasks.find(name).parameters:
-            assert f"`{parameter}`" in page("tasks"), f"{name}: {parameter}"
+            assert f"| `{parameter}` | " in text, (
+                f"{name}: document `{parameter}` under Args of its answer or finish"
+            )
 
 
 def test_every_provider_and_every_extra_is_documented():

@@ -11,8 +11,10 @@ LEAVES = {
     "entry_points",
     "errors",
     "events",
+    "examples",
     "hardware",
     "head",
+    "onnx_names",
     "onnx_reader",
     "package_reader",
     "selftest",
@@ -37,9 +39,11 @@ LAW = {
     "sources": BELOW_SOURCES,
     "sources.snapshot": LEAVES | {"reference"},
     "export": BELOW_SOURCES | {"worker", "sources.snapshot", "provider"},
+    # A folder's own gpux.yml; it knows the model's files by what they must say, and no more.
+    "blueprint": LEAVES,
     # The proof runs the graph on the CPU provider, and each task declares the head that it needs exported.
     "registry": BELOW_SOURCES
-    | {"worker", "sources", "export", "discovery", "provider", "planning", "session", "tasks"},
+    | {"blueprint", "worker", "sources", "export", "discovery", "provider", "planning", "session", "tasks"},
     "provider": {"errors", "settings", "hardware", "tensors"},
     "discovery": {"entry_points", "errors", "provider"},
     "planning": LEAVES | {"artifact", "provider"},

@@ -95,6 +95,22 @@ def test_one_score_per_row_is_compared_as_a_column(column):
     assert compare(want, want, classes=True).top1 is None
 
 
+def test_a_number_per_token_is_compared_over_batches_of_every_length():
+    masks = [np.ones((1, 3)), np.array([[1, 1, 1, 1], [1, 1, 0, 0]])]
+    feeds = [{"attention_mask": mask.astype(np.int64)} for mask in masks]
+    want = [{"y": np.arange(mask.size, dtype=np.float32).reshape(mask.shape) + 1} for mask in masks]
+    got = [{"y": array["y"].copy()} for array in want]
+    got[1]["y"][1, 2:] = 99  # padding
+    assert proof.compare("y", feeds, want, got, classes=False).max_abs == 0
+    got[1]["y"][1, 1] += 2
+    found = proof.compare("y", feeds, want, got, classes=False)
+    column = [1, 2, 3, 1, 2, 3, 4, 5, 6]
+    moved = [*column[:-1], 8]
+    dot = sum(x * y for x, y in zip(column, moved, strict=True))
+    assert found.max_abs == 2
+    assert found.min_cosine == pytest.approx(dot / math.hypot(*column) / math.hypot(*moved))
+
+
 def test_padding_is_nobodys_business():
     mask = np.array([[1, 1, 1], [1, 0, 0]])
     want = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)

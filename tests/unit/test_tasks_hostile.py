@@ -18,6 +18,7 @@ from gpux.reference import parse
 from gpux.registry import assembly
 from gpux.session import Session
 from gpux.sources.snapshot import Snapshot, SourceFile
+from gpux.tasks.pipeline import Clock
 from gpux.tensors import TensorSpec
 
 TOKENIZER = {
@@ -79,6 +80,9 @@ def test_a_module_outside_the_model_is_unsafe(assembled):
 
 SENTENCES = "sentence-similarity"
 CLASSES = "text-classification"
+RANKING = "text-ranking"
+SPARSE = "sparse-embedding"
+LATE = "late-interaction"
 BERT = {"model_type": "bert", "max_position_embeddings": 512}
 ROBERTA = {"model_type": "roberta", "max_position_embeddings": 514}
 MODULE = "sentence_transformers.models"
@@ -119,7 +123,56 @@ def dense(header=None, **settings):
     }
 
 
+def behind(kind, path="1_X", **settings):
+    """A second module with its settings."""
+    modules = [MODULES[0], {"path": path, "type": kind}]
+    return {"modules.json": modules, f"{path}/config.json": settings}
+
+
+def splade(**settings):
+    return behind("sentence_transformers.sparse_encoder.models.SpladePooling", **settings)
+
+
+def multi(**settings):
+    return {"modules.json": MODULES[:1], **prompts(model_type="MultiVectorEncoder", **settings)}
+
+
+def masked(**settings):
+    kind = "sentence_transformers.multi_vector_encoder.modules.MultiVectorMask"
+    return {**multi(), **behind(kind, **settings)}
+
+
 HOSTILE = [
+    (RANKING, behind("sentence_transformers.cross_encoder.modules.LogitScore", true_token_id=1)),
+    *[(RANKING, config(**BERT, sentence_transformers=value))
+      for value in (5, {"activation_fn": 5}, {"activation_fn": "torch.nn.Unknown"})],
+    (RANKING, config(**BERT, sbert_ce_default_activation_function=[])),
+    *[(RANKING, prompts(**value)) for value in ({"activation_fn": 1}, {"prompts": [1]}, {"activation_fn": "torch.nn.Unknown"})],
+    (SPARSE, POOLING),
+    (SPARSE, {"modules.json": MODULES[:1]}),
+    *[(SPARSE, splade(**value))
+      for value in ({"pooling_strategy": "mean"}, {"pooling_strategy": 1}, {"activation_function": "gelu"})],
+    *[(SPARSE, {**splade(), **prompts(**value)})
+      for value in ({"max_active_dims": 0}, {"max_active_dims": "x"}, {"similarity_fn_name": "sum"})],
+    (LATE, {}),
+    (LATE, POOLING),
+    (LATE, prompts(model_type="ColBERT")),
+    (LATE, {"modules.json": MODULES[:1], **prompts(model_type=["ColBERT"])}),
+    *[(LATE, multi(**value))
+      for value in (
+          {"query_prefix": 5}, {"prompts": 5}, {"query_expansion": 5}, {"query_expansion": {"length": "x"}},
+          {"query_expansion": {"attend": True}}, {"query_expansion": {"length": 8, "strategy": "max"}},
+          {"query_expansion": {"length": 8, "token": "no token of it"}}, {"query_length": "x"}, {"query_length": 0},
+          {"skiplist_words": "abc"}, {"skiplist_words": [1]}, {"document_length": -1},
+      )],
+    *[(LATE, {**multi(), **sentences(**value)})
+      for value in ({"query_expansion": [1]}, {"query_length": 1.5}, {"document_length": True})],
+    *[(LATE, masked(**value))
+      for value in ({"skiplist_words": 5}, {"skiplist_tasks": 5}, {"keep_only_token_ids": ["x"]}, {"keep_only_token_ids": [-1]},
+                    {"keep_only_token_ids": 5})],
+    (LATE, {**multi(), **behind("sentence_transformers.models.TokenPooling")}),
+    (LATE, {**multi(), **behind("evil.Module")}),
+    (LATE, {**multi(), **dense(module_input_name="sentence_embedding")}),
     *[(SENTENCES, {"modules.json": content}) for content in (["a", "b"], {"a": 1}, {}, [MODULES[0], {"path": 5}], [MODULES[0], {}])],
     *[(SENTENCES, {**POOLING, "1_Pooling/config.json": content})
       for content in ({"pooling_mode": 5}, {"pooling_mode": [["x"]]}, [1], {}, {"pooling_mode": "mean", "include_prompt": "no"})],
@@ -173,8 +226,8 @@ class Zeros:
     """A runtime that answers zeros: what is tested is refused before anything runs."""
 
     def __init__(self, task, inputs):
-        shape = ("batch", "sequence", 8) if task == SENTENCES else ("batch", 3)
-        self.name = "last_hidden_state" if task == SENTENCES else "logits"
+        shape = ("batch", 3) if task in {CLASSES, RANKING} else ("batch", "sequence", 8)
+        self.name = "last_hidden_state" if task in {SENTENCES, LATE} else "logits"
         self.inputs = tuple(TensorSpec(name, "int64", shape) for name, shape in inputs.items())
         self.outputs = (TensorSpec(self.name, "float32", shape),)
 
@@ -267,3 +320,34 @@ def test_a_short_limit_cuts_as_sentence_transformers_does(opened, tmp_path, limi
     )  # all that sentence-transformers does
     expected = theirs(["a b a b"], truncation="longest_first", max_length=limit)["input_ids"]
     assert [encoding.ids for encoding in pipeline._graph.tokenizer(["a b a b"])] == expected
+
+
+MASK = {"query_expansion": {"length": 6, "token": "b"}}
+PUNCTUATION = {
+    "skiplist_words": ["a", "no token of it"],
+    "skiplist_tasks": "query",
+    "keep_only_token_ids": [5],
+}
+
+
+def test_token_vectors_without_a_layer_behind_them_are_taken(opened):
+    model = opened(LATE, {**masked(**PUNCTUATION), **multi(**MASK), "modules.json": masked()["modules.json"]})
+    query, document = (model.encode("a b", prompt_name=side) for side in ("query", "document"))
+    assert query.shape == (5, 8)  # six tokens, one of them skipped
+    assert document.shape == (1, 8)  # the only one that is kept
+    (nothing,) = model.rank("b", ["a"], top_k=None, return_documents=False)
+    assert nothing == {"corpus_id": 0, "score": -1e9}
+
+
+def test_several_labels_score_pairs_and_rank_nothing(opened):
+    model = opened(RANKING, {})
+    assert model.answer([{"text": "a", "text_pair": "b"}], Clock()) == [[0.0, 0.0, 0.0]]
+    with pytest.raises(UnsupportedModel, match="gives 3 scores per pair") as caught:
+        model.rank("a", ["b"], top_k=None, return_documents=False)
+    assert "text_pair" in caught.value.hint
+
+
+def test_a_text_without_tokens_has_no_weights(opened):
+    bare = {**TOKENIZER, "post_processor": None}
+    model = opened(SPARSE, {"tokenizer.json": bare})
+    assert model.answer(["", "a"], Clock()) == [{}, {}]

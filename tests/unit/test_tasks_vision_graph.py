@@ -11,6 +11,7 @@ from onnx import TensorProto
 from vision_tasks import SMALL, means_graph, open_task, picture
 
 from gpux.errors import InvalidInput, UnsupportedModel
+from gpux.tasks.failures import Failed
 from gpux.tasks.pipeline import Clock
 
 TASK = "image-classification"
@@ -65,6 +66,26 @@ def test_a_batch_holds_pictures_of_one_shape_and_is_as_large_as_the_plan_says(op
     assert task.work(sizes(2)) == {"pixels": 2 * 63}
 
 
+def test_large_pictures_make_small_batches_unless_the_plan_says_so(opened):
+    images = [np.zeros((800, 1500, 3), np.uint8)] * 3
+    assert [f["pixel_values"].shape[0] for f in opened(means_graph(), FREE).feeds(images)] == [1, 1, 1]
+    assert [f["pixel_values"].shape[0] for f in opened(means_graph(), FREE, batch=2).feeds(images)] == [2, 1]
+
+
+def test_large_pictures_of_many_shapes_do_not_pile_up(opened):
+    taken = []
+
+    def items():
+        for number in range(40):
+            taken.append(number)
+            yield np.zeros((800, 1000 + number, 3), np.uint8)
+
+    answers = opened(means_graph(), FREE, batch=8).stream(items())
+    next(answers)
+    assert len(taken) <= 11 + 8 + 4  # 8 million pixels wait, and what is prepared ahead
+    answers.close()
+
+
 def test_the_first_picture_of_its_shape_waits_no_longer_than_the_window(opened):
     task = opened(means_graph(), FREE, batch=4)
     odd, rest = picture(5, 20), [picture(9, 7, seed=i) for i in range(40)]
@@ -78,7 +99,7 @@ def test_the_first_picture_of_its_shape_waits_no_longer_than_the_window(opened):
     answers = task.stream(items(), window=6)
     first = next(answers)
     assert scores(first) == pytest.approx(expected(odd), abs=1e-5)
-    assert len(taken) <= 6 + 2 * 4 + 4  # the window, what is prepared ahead, and what each thread holds
+    assert len(taken) <= 6 + 4 + 4  # the window, what is prepared ahead, and what each thread holds
     assert len(list(answers)) == 40
 
 
@@ -169,6 +190,18 @@ def test_a_bad_picture_is_named_by_its_place_and_leaves_no_thread(opened, tmp_pa
     with pytest.raises(InvalidInput, match="input 2"):
         list(answers)
     assert not [t for t in threading.enumerate() if t.name.startswith("gpux-ahead")]
+
+
+def test_the_rest_goes_on_where_a_picture_fails(opened):
+    task = opened(means_graph(), FREE, batch=3)
+    items = [*sizes(7), "no such file.jpg", *sizes(4), 5]
+    answers = list(task.stream(iter(items), fail_fast=False, window=4))
+    assert len(answers) == len(items)
+    failed = [answer for answer in answers if isinstance(answer, Failed)]
+    assert [one.position for one in failed] == [7, 12]
+    for item, answer in zip(items, answers, strict=True):
+        if not isinstance(answer, Failed):
+            assert scores(answer) == pytest.approx(expected(item), abs=1e-5)
 
 
 def test_a_stream_that_is_left_ends_its_threads(opened):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from stored_models import put, variant
 
 import gpux
-from gpux.errors import ExporterMissing, UsageError
+from gpux.errors import ExporterMissing, UnknownVariant, UsageError
+from gpux.events import silent
 from gpux.export import toolchains
+from gpux.registry import assembly
+from gpux.worker import parent
 
 
 def test_the_named_interpreter_comes_first(monkeypatch, tmp_path):
@@ -26,7 +32,7 @@ def test_the_named_interpreter_comes_first(monkeypatch, tmp_path):
 def test_this_environment_comes_next(monkeypatch):
     monkeypatch.delenv("GPUX_EXPORTER_PYTHON", raising=False)
     assert toolchains.find().python == sys.executable
-    assert [found.toolchain for found in gpux.exporters()] == ["transformers", "coreml"]
+    assert [found.toolchain for found in gpux.exporters()] == ["transformers", "coreml", "optimum"]
 
 
 def test_one_of_its_own_comes_last(monkeypatch, empty_store):
@@ -99,3 +105,56 @@ def test_a_toolchain_without_packages_for_this_system(empty_store):
         toolchains.install(elsewhere)
     assert "plan9" in caught.value.hint
     assert not (empty_store / "exporters").exists()
+
+
+def test_the_toolchain_of_optimum_belongs_in_an_environment_of_its_own(monkeypatch, empty_store):
+    """Its requirements contradict those of the others, so nobody is told to install it beside gpux."""
+    needed = {
+        Requirement(line).name: Requirement(line) for line in toolchains.requirements(toolchains.OPTIMUM)
+    }
+    beside = {
+        Requirement(line).name: Requirement(line) for line in toolchains.requirements(toolchains.TRANSFORMERS)
+    }
+    assert not needed["transformers"].specifier.contains("5.23.0")
+    assert not beside["transformers"].specifier.contains("4.57.6")
+    assert str(needed["torch"]) == str(beside["torch"])
+    monkeypatch.delenv("GPUX_EXPORTER_PYTHON", raising=False)
+    with pytest.raises(ExporterMissing, match="`optimum` toolchain") as caught:
+        toolchains.require(toolchains.OPTIMUM)
+    assert caught.value.hint == "gpux exporter install optimum"
+
+
+def test_a_worker_whose_environment_lacks_optimum_says_so():
+    job = {"route": "optimum"}
+    with pytest.raises(ExporterMissing, match="lacks `optimum`") as caught:
+        parent.run("gpux.export.worker", job, python=Path(sys.executable), progress=silent, environment={})
+    assert caught.value.hint == "gpux exporter install optimum"
+
+
+def test_optimum_is_only_taken_when_it_is_named(empty_store, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert "optimum" not in gpux.plan_pull(tmp_path).routes
+    planned = gpux.plan_pull(tmp_path, exporter="optimum")
+    assert (planned.routes, planned.exporter) == (("optimum",), None)
+    assert planned.missing == ("gpux exporter install optimum",)
+    with pytest.raises(UnknownVariant, match="int8"):
+        gpux.plan_pull(tmp_path, exporter="optimum", variants=["int8"])
+
+
+def test_a_graph_in_the_root_is_carried_over_with_its_data_and_nothing_else(empty_store, tmp_path):
+    """optimum's layout has the graph beside ``config.json``."""
+    rooted = replace(variant("fp32"), graphs={"model": "model.onnx"})
+    artifact = put(gpux.Store(), "org/name", rooted, variant("fp16"))
+    files = [
+        *artifact.manifest.files,
+        *(replace(artifact.manifest.files[0], path=name) for name in ("model.onnx_data", "modules.json")),
+    ]
+    for name in ("model.onnx_data", "modules.json"):
+        (artifact.directory / name).write_bytes(b"graph")
+    stored = replace(artifact, manifest=replace(artifact.manifest, files=tuple(files)))
+    copy = tmp_path / "copy"
+    assembly.carry_over(stored, rooted, copy)
+    assert sorted(path.name for path in copy.iterdir()) == ["model.onnx", "model.onnx_data"]
+    assembly.carry_over(stored, variant("fp16"), copy)
+    assert (copy / "fp16" / "model.onnx").read_bytes() == b"graph"

@@ -1,0 +1,69 @@
+"""Answers as CSV (RFC 4180): the columns of the task's table behind the input, or a column per dimension of a vector."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import gpux
+from gpux.cli.items import Item
+from gpux.cli.partial import Partial
+from gpux.cli.sinks import Sink, dumped
+from gpux.errors import GpuxError, UsageError
+
+Row = tuple[Any, ...]
+
+
+class Rows(Sink):
+    """A ``.csv`` file; values stand as they are, whatever a spreadsheet makes of them."""
+
+    def __init__(self, path: Path, model: gpux.Model) -> None:
+        self._file = Partial(path)
+        self._pipeline = model.pipeline
+        self._columns: Row | None = None
+
+    def add(self, item: Item, answer: Any) -> None:
+        """Take an answer."""
+        columns, rows = self._rows(item, answer)
+        if self._columns is None:
+            self._columns = columns
+            self._write(("input", *columns))
+        elif columns != self._columns:
+            raise UsageError(
+                f"the answer to {item.name} has other columns than those before it",
+                hint=f"write --output {self._file.path.stem}.jsonl",
+                path=self._file.path,
+            )
+        value = item.value if isinstance(item.value, str) else dumped(item.value)
+        for row in rows or [("",) * len(columns)]:
+            self._write((value, *row))
+
+    def fail(self, item: Item, error: GpuxError) -> None:
+        """A failure is told at the terminal: a row has no place for it."""
+
+    def pause(self) -> None:
+        """Let others see the answers so far."""
+        self._file.flush()
+
+    def finish(self) -> str:
+        """Put it in its place."""
+        self._file.finish()
+        return str(self._file.path)
+
+    def abandon(self) -> str | None:
+        """Keep what can be read, drop the rest."""
+        if not self._file.begun:
+            return None
+        self._file.leave()
+        return str(self._file.aside)
+
+    def _rows(self, item: Item, answer: Any) -> tuple[Row, list[Row]]:
+        if getattr(answer, "ndim", None) == 1:
+            values = answer.tolist()
+            return tuple(map(str, range(len(values)))), [tuple(values)]
+        table = self._pipeline.table([item.value], [answer])
+        return table.columns, list(table.rows)
+
+    def _write(self, row: Row) -> None:
+        csv.writer(self._file).writerow(row)

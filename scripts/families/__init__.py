@@ -1,0 +1,17 @@
+"""The families of the matrix that ``scripts/validate`` proves: their records, and what writes a Hub-like directory of one."""
+
+from __future__ import annotations
+
+from families.record import Family
+
+
+def families() -> tuple[Family, ...]:
+    """Every family, in the order of the matrix."""
+    from families import audio, pairs, text, vision
+
+    return (*text.FAMILIES, *vision.FAMILIES, *audio.FAMILIES, *pairs.FAMILIES)
+
+
+def find(name: str) -> Family:
+    """The family of that name; ``KeyError`` where there is none."""
+    return {family.name: family for family in families()}[name]
