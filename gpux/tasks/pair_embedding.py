@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gpux.artifact import Artifact
 from gpux.errors import InvalidInput, RunFailed
 from gpux.head import IMAGE, TEXT, Head
 from gpux.images import decoding, remote
 from gpux.images.loading import ENDINGS
 from gpux.images.processor import Prepared
-from gpux.session import Session
 from gpux.tasks import layers, texts
 from gpux.tasks.pair_pipeline import PairPipeline
 from gpux.tasks.pipeline import Clock
@@ -33,9 +31,6 @@ HEAD = Head(
     classes=("CLIPModel", "SiglipModel", "AltCLIPModel", "ChineseCLIPModel", "MetaClip2Model"),
 )
 """Models of texts and pictures; the tasks over them keep the same outputs, so that one artifact answers all."""
-
-_EMPTY = {"cpu", "openvino"}
-"""Providers on which a batch of no pictures was seen to work, so that texts cost no pass over a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +57,8 @@ class PairEmbedding(PairPipeline):
     """Embeddings of pictures and texts, of unit length as the model makes them.
 
     The graph takes both at once: beside pictures it is given one empty text a batch, beside texts no picture, or a blank one
-    where the runtime cannot compute with none.
+    where that cannot be computed.
     """
-
-    def __init__(self, artifact: Artifact, session: Session) -> None:
-        super().__init__(artifact, session)
-        self._without = session.plan.provider in _EMPTY and not isinstance(self.graph.shape[0], int)
 
     def encode(
         self,
@@ -228,6 +219,12 @@ class PairEmbedding(PairPipeline):
                 raise
             self._without = False  # graphs of other exporters may not reckon with it
             return self.session.run({**feeds, **self._blank}, (_TEXTS,))[_TEXTS]
+
+    @cached_property
+    def _without(self) -> bool:
+        """Whether texts are given no picture beside them; where a CPU cannot compute that, it says so and nothing is harmed."""
+        free = not isinstance(self.graph.shape[0], int)
+        return free and self.session.placement.device.lower() == "cpu"
 
     @cached_property
     def _blank(self) -> dict[str, np.ndarray]:
