@@ -107,7 +107,9 @@ def describe(
     if LAYOUT in takes:
         wanted.append(BOXES)
     if {IMAGE, VIDEO} & set(takes):
-        wanted += ["pixel_values"] + ["pixel_mask"] * ("pixel_mask" in names and _pads(processor))
+        # Beside texts, pictures of one size make a batch, and none is padded.
+        padded = "pixel_mask" in names and _pads(processor) and TEXT not in takes
+        wanted += ["pixel_values"] + ["pixel_mask"] * padded
     if AUDIO in takes:
         wanted += [name for name in AUDIO_INPUTS if name in names]
         masked = bool(processor.get("return_attention_mask")) or _told(names.get("attention_mask"))

@@ -19,6 +19,7 @@ from gpux.export import checkpoint, probes
 from gpux.export.encoder import Encoder, examine
 from gpux.export.inputs import Inputs
 from gpux.export.symbolic import sizes_kept
+from gpux.export.whole_pictures import whole_pictures
 
 _EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
 _LONGEST = {"samples": 16_000 * 3_600, "height": 8_192, "width": 8_192}
@@ -89,7 +90,7 @@ def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
     for shapes in (named, free):
         config = OnnxConfig(dynamic=True, dynamic_shapes=shapes)
         try:
-            with sizes_kept(model):
+            with sizes_kept(model), whole_pictures(model):
                 return OnnxExporter().export(model, tensors, config=config).program
         except MemoryError:
             raise

@@ -89,7 +89,7 @@ class TaskPipeline(PairEmbedding):
         return work
 
     def feeds(self, items: Sequence[Any], **parameters: Any) -> list[dict[str, np.ndarray]]:
-        """Token ids and a blank picture for each batch of texts; pixels and an empty text for each of pictures."""
+        """Token ids for each batch of texts, pixels for each of pictures, and what stands beside either."""
         self.check(parameters)
         written, pictures = self.apart(items, 0, self.wanted(**parameters))
         made = [feeds for _, feeds in self.read_feeds(list(written.values()))]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpux.errors import InvalidInput
+from gpux.errors import InvalidInput, RunFailed
 from gpux.head import IMAGE, TEXT, Head
 from gpux.images import decoding, remote
 from gpux.images.loading import ENDINGS
@@ -27,7 +28,7 @@ HEAD = Head(
     outputs=("logits_per_image", _TEXTS, IMAGES),
     scores=("logits_per_image",),
     takes=(TEXT, IMAGE),
-    classes=("CLIPModel", "SiglipModel"),
+    classes=("CLIPModel", "SiglipModel", "AltCLIPModel", "ChineseCLIPModel", "MetaClip2Model"),
 )
 """Models of texts and pictures; the tasks over them keep the same outputs, so that one artifact answers all."""
 
@@ -55,7 +56,8 @@ class Wanted:
 class PairEmbedding(PairPipeline):
     """Embeddings of pictures and texts, of unit length as the model makes them.
 
-    The graph takes both at once; beside texts it is shown one blank picture a batch, beside pictures one empty text.
+    The graph takes both at once: beside pictures it is given one empty text a batch, beside texts no picture, or a blank one
+    where that cannot be computed.
     """
 
     def encode(
@@ -183,9 +185,9 @@ class PairEmbedding(PairPipeline):
 
     def read_feeds(self, written: Sequence[str]) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
         """Positions of the texts of each batch, and what the graph is given for them."""
-        if written:
-            blank = self._blank()
-            yield from ((members, {**blank, **feeds}) for members, feeds in self.texts.batches(written))
+        for members, feeds in self.texts.batches(written):
+            shown = {name: array[:0] for name, array in self._blank.items()} if self._without else self._blank
+            yield members, {**feeds, **shown}
 
     def _window(
         self, items: Sequence[Any], first: int, clock: Clock, wanted: Wanted
@@ -195,7 +197,7 @@ class PairEmbedding(PairPipeline):
         rows = list(written)
         for members, feeds in self.read_feeds(list(written.values())):
             clock.lap("preprocess")
-            vectors = self.session.run(feeds, (_TEXTS,))[_TEXTS]
+            vectors = self._embedded(feeds)
             clock.lap("infer")
             found.update((rows[member], wanted.finished(vectors[i])) for i, member in enumerate(members))
             clock.lap("postprocess")
@@ -209,14 +211,31 @@ class PairEmbedding(PairPipeline):
                 found[shown[row]] = wanted.finished(vector)
         return found
 
+    def _embedded(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
+        try:
+            return self.session.run(feeds, (_TEXTS,))[_TEXTS]
+        except RunFailed:
+            if all(len(feeds[name]) for name in self._blank):
+                raise
+            self._without = False  # graphs of other exporters may not reckon with it
+            return self.session.run({**feeds, **self._blank}, (_TEXTS,))[_TEXTS]
+
+    @cached_property
+    def _without(self) -> bool:
+        """Whether texts are given no picture beside them; where a CPU cannot compute that, it says so and nothing is harmed."""
+        free = not isinstance(self.graph.shape[0], int)
+        return free and self.session.placement.device.lower() == "cpu"
+
+    @cached_property
     def _blank(self) -> dict[str, np.ndarray]:
-        """A picture of nothing as the graph takes it, and an empty text."""
+        """A picture of nothing, as the graph takes it."""
 
         def prepare(image: Any, position: int) -> Prepared:
             return self.processor.prepare(image, position=position)
 
         nothing = decoding.pillow().new("RGB", (64, 64))
-        return next(self.graph.feeds([nothing], prepare, window=1))
+        feeds = next(self.graph.feeds([nothing], prepare, window=1))
+        return {name: array for name, array in feeds.items() if name not in self.others}
 
 
 def written_text(item: Any, position: int) -> str | None:

@@ -83,6 +83,10 @@ class PairTexts:
         self._last = sentences, feeds
         return feeds
 
+    def rows(self, written: Sequence[str]) -> Feeds:
+        """The tensors of a text for each row of a batch; what is too long is cut."""
+        return self._padded(self._tokenizer(written))
+
     def batches(self, written: Sequence[str]) -> list[tuple[list[int], Feeds]]:
         """Texts in batches that waste little padding, each with the positions of its texts; what is too long is cut."""
         encodings = self._tokenizer(written) if written else []

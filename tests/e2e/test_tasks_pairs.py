@@ -79,13 +79,26 @@ def same(found, wanted):
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("name", ["clip", "siglip"])
-def test_labels_for_pictures_equal_the_transformers_pipeline(pulled, pairs, expected, name, call):
-    with pulled(name) as model:
+def test_labels_for_pictures_equal_the_transformers_pipeline(pulled, pairs, expected, call):
+    with pulled("clip") as model:
         assert model.task == "zero-shot-image-classification"
         assert model.artifact.certificate.quality == "exact"
         for stem, answer in zip(PICTURES, model(paths(pairs), **CALLS[call]), strict=True):
-            same(answer, expected[f"{name}/{call}/{stem}"])
+            same(answer, expected[f"clip/{call}/{stem}"])
+
+
+def test_siglip_scores_each_label_by_itself_and_pads_texts_to_its_length(pairs, expected, vectors):
+    graph = pairs / "siglip" / "graph.onnx"
+    scored = open_task(pairs / "siglip", "zero-shot-image-classification", graph, batch=2)
+    for call, parameters in CALLS.items():
+        for stem, answer in zip(PICTURES, scored.answer(paths(pairs), Clock(), **parameters), strict=True):
+            same(answer, expected[f"siglip/{call}/{stem}"])
+    (long,) = scored.answer(paths(pairs)[:1], Clock(), candidate_labels=["a cat " * 60])
+    assert len(long) == 1  # its pipeline cuts
+    embedded = open_task(pairs / "siglip", "multimodal-embedding", graph, batch=2)
+    texts, pictures = (embedded.encode(some) for some in (TEXTS, paths(pairs)))
+    np.testing.assert_allclose(texts, vectors["siglip/texts"], atol=TOLERANCE)
+    np.testing.assert_allclose(pictures, vectors["siglip/pictures"], atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -123,11 +136,10 @@ def test_items_with_labels_of_their_own_are_answered_in_order_from_a_generator(p
         answers.close()
 
 
-@pytest.mark.parametrize("name", ["clip", "siglip"])
-def test_vectors_of_texts_and_pictures_equal_the_model_and_mix(pulled, pairs, vectors, name):
-    texts, pictures = vectors[f"{name}/texts"], vectors[f"{name}/pictures"]
+def test_vectors_of_texts_and_pictures_equal_the_model_and_mix(pulled, pairs, vectors):
+    texts, pictures = vectors["clip/texts"], vectors["clip/pictures"]
     files = paths(pairs)
-    with pulled(name, "multimodal-embedding") as model:
+    with pulled("clip", "multimodal-embedding") as model:
         mixed = [TEXTS[0], files[1], {"text": TEXTS[1]}, {"image": files[2]}, TEXTS[2], TEXTS[3], files[0]]
         wanted = np.stack([texts[0], pictures[1], texts[1], pictures[2], texts[2], texts[3], pictures[0]])
         np.testing.assert_allclose(model.encode(mixed), wanted, atol=TOLERANCE)
@@ -138,7 +150,7 @@ def test_vectors_of_texts_and_pictures_equal_the_model_and_mix(pulled, pairs, ve
         cut = pictures[0][:4]
         np.testing.assert_allclose(one, cut / np.linalg.norm(cut), atol=TOLERANCE)
         assert model.encode([]).shape == (0, texts.shape[1])
-    with pulled(name) as model:  # the model that classifies has the same vectors
+    with pulled("clip") as model:  # the model that classifies has the same vectors
         np.testing.assert_allclose(model.encode(TEXTS[0]), texts[0], atol=TOLERANCE)
 
 
@@ -202,6 +214,31 @@ def test_bad_embedding_parameters_and_an_empty_list(pulled):
         assert model([]) == []
     with pulled("clip") as model:
         assert model([], candidate_labels=["a"]) == []
+
+
+def test_answers_about_pictures_of_any_size_equal_the_processor_and_the_model(pulled, pairs, expected):
+    with pulled("vilt") as model:
+        assert model.task == "visual-question-answering"
+        assert model.artifact.certificate.quality == "exact"
+        items = [{"image": path, "question": question} for path in paths(pairs) for question in QUESTIONS]
+        wanted = [expected[f"vilt/{index}/{stem}"] for stem in PICTURES for index in range(2)]
+        answers = model(items)
+        for answer, one in zip(answers, wanted, strict=True):
+            assert [found["answer"] for found in answer] == [found["answer"] for found in one]
+            scores = [found["score"] for found in one]
+            assert [found["score"] for found in answer] == pytest.approx(scores, abs=TOLERANCE)
+        assert len({json.dumps(answer) for answer in answers}) == len(items)
+        (first, second) = model(paths(pairs)[0], question=QUESTIONS[0], top_k=2)
+        assert first["score"] == pytest.approx(answers[0][0]["score"], abs=TOLERANCE)
+        assert second["answer"] == answers[0][1]["answer"]
+        assert len(model(model.pipeline.samples())) == 4
+        for item, reason in (
+            ("a.png", "has no question"),
+            ({"question": "What?"}, "has no `image`"),
+            ({"image": paths(pairs)[0], "question": 3}, "not a text"),
+        ):
+            with pytest.raises(InvalidInput, match=reason):
+                model([item])
 
 
 def test_a_picture_model_is_no_pair(tmp_path):

@@ -151,6 +151,59 @@ def films(model: Any, tokenizer: Any, processor: Any, frames: Any, call: dict[st
     return scored(found.logits_per_video[0].softmax(-1).tolist(), labels)
 
 
+def asked(directory: Path, pictures: dict[str, Any], answers: dict[str, Any]) -> None:
+    """A ViLT, with what its own processor and model say of each picture by itself."""
+    tokenizer, processor = bert_tokenizer(), hf.ViltImageProcessorPil(size={"shortest_edge": 64})
+    config = hf.ViltConfig(
+        **SMALL, vocab_size=len(tokenizer), image_size=64, patch_size=16, max_position_embeddings=64, max_image_length=-1,
+        id2label={index: f"answer {index}" for index in range(9)},
+    )  # fmt: skip
+    model = hf.ViltForQuestionAnswering(config)
+    weights(model)
+    for part in (model, tokenizer, processor):
+        part.save_pretrained(directory)
+    for stem, image in pictures.items():
+        for index, question in enumerate(QUESTIONS):
+            feeds = {
+                **tokenizer(question, return_tensors="pt"),
+                **processor(images=image, return_tensors="pt"),
+            }
+            with torch.no_grad():
+                scores, places = model(**feeds).logits.sigmoid()[0].topk(5)
+            answers[f"vilt/{index}/{stem}"] = [
+                {"score": score, "answer": config.id2label[place]}
+                for score, place in zip(scores.tolist(), places.tolist(), strict=True)
+            ]
+
+
+class Both(torch.nn.Module):
+    """A model of texts and pictures with its outputs as a tuple."""
+
+    names = ("logits_per_image", "text_embeds", "image_embeds")
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Any, pixel_values: Any) -> Any:
+        found = self.model(input_ids=input_ids, pixel_values=pixel_values)
+        return tuple(found[name] for name in self.names)
+
+
+def graph(model: Any, path: Path) -> None:
+    """By the exporter that is quickest for tiny models."""
+    axes = {
+        "input_ids": {0: "texts", 1: "sequence"},
+        "pixel_values": {0: "images"},
+        "logits_per_image": {0: "images", 1: "texts"},
+    }
+    torch.onnx.export(
+        Both(model).eval(), (torch.randint(1, 30, (3, 64)), torch.randn(2, 3, 32, 32)), path, input_names=["input_ids", "pixel_values"],
+        output_names=list(Both.names), dynamic_axes={**axes, "text_embeds": {0: "texts"}, "image_embeds": {0: "images"}},
+        dynamo=False, opset_version=17,
+    )  # fmt: skip
+
+
 class Spans(torch.nn.Module):
     """A reader of documents with its outputs as a tuple."""
 
@@ -219,6 +272,8 @@ def main(directory: Path) -> None:
                 for stem, frames in moving.items():
                     answers[f"{name}/{call}/{stem}"] = films(model, tokenizer, processor, frames, parameters)
             continue
+        if name == "siglip":
+            graph(model, directory / name / "graph.onnx")
         run = hf.pipeline(
             "zero-shot-image-classification",
             model=model,
@@ -233,6 +288,7 @@ def main(directory: Path) -> None:
             model, tokenizer, processor, list(pictures.values())
         )
     document(directory / "document", answers)
+    asked(directory / "vilt", pictures, answers)
     (directory / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
     np.savez(directory / "vectors.npz", **arrays)
 

@@ -179,6 +179,7 @@ def test_the_files_say_what_kind_a_model_is(config, settings, modules, kind):
         ("CLIPModel", {"text_config": {}, "vision_config": {}}, None, "zero-shot-image-classification"),
         ("SiglipModel", {"text_config": {}, "vision_config": {}}, None, "zero-shot-image-classification"),
         ("CLIPModel", {"text_config": {}, "vision_config": {}}, "multimodal-embedding", "multimodal-embedding"),
+        ("ViltForQuestionAnswering", {"vocab_size": 9, "max_position_embeddings": 40, "image_size": 384}, None, "visual-question-answering"),
         ("XCLIPModel", {"text_config": {}, "vision_config": {"num_frames": 8}}, None, "zero-shot-video-classification"),
         ("LayoutLMForQuestionAnswering", {"vocab_size": 9, "max_2d_position_embeddings": 1024}, None, "document-question-answering"),
     ],
@@ -195,7 +196,7 @@ def test_models_of_texts_beside_something_else(saved, config, requested, task):
     [
         ("CLIPModel", {"text_config": {}, "vision_config": {}}, "image-classification"),
         ("LayoutLMForSequenceClassification", {"vocab_size": 9, "max_2d_position_embeddings": 1024}, "text-classification"),
-        ("ViltForQuestionAnswering", {"vocab_size": 9, "image_size": 384}, "multimodal-embedding"),
+        ("ViltForQuestionAnswering", {"vocab_size": 9, "max_position_embeddings": 40, "image_size": 384}, "multimodal-embedding"),
     ],
 )  # fmt: skip
 def test_a_model_is_given_all_that_it_takes(saved, config, requested):
