@@ -186,7 +186,7 @@ class PairEmbedding(PairPipeline):
     def read_feeds(self, written: Sequence[str]) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
         """Positions of the texts of each batch, and what the graph is given for them."""
         for members, feeds in self.texts.batches(written):
-            shown = {name: array[:0] for name, array in self._blank.items()} if self._without else self._blank
+            shown = _none(self._blank) if self._without else self._blank
             yield members, {**feeds, **shown}
 
     def _window(
@@ -197,7 +197,7 @@ class PairEmbedding(PairPipeline):
         rows = list(written)
         for members, feeds in self.read_feeds(list(written.values())):
             clock.lap("preprocess")
-            vectors = self._embedded(feeds)
+            vectors = self.session.run(feeds, (_TEXTS,))[_TEXTS]
             clock.lap("infer")
             found.update((rows[member], wanted.finished(vectors[i])) for i, member in enumerate(members))
             clock.lap("postprocess")
@@ -211,20 +211,16 @@ class PairEmbedding(PairPipeline):
                 found[shown[row]] = wanted.finished(vector)
         return found
 
-    def _embedded(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
-        try:
-            return self.session.run(feeds, (_TEXTS,))[_TEXTS]
-        except RunFailed:
-            if all(len(feeds[name]) for name in self._blank):
-                raise
-            self._without = False  # graphs of other exporters may not reckon with it
-            return self.session.run({**feeds, **self._blank}, (_TEXTS,))[_TEXTS]
-
     @cached_property
     def _without(self) -> bool:
-        """Whether texts are given no picture beside them; where a CPU cannot compute that, it says so and nothing is harmed."""
-        free = not isinstance(self.graph.shape[0], int)
-        return free and self.session.placement.device.lower() == "cpu"
+        """Whether texts are given no picture beside them: tried once, on a CPU, which refuses without harm what it cannot do."""
+        if isinstance(self.graph.shape[0], int) or self.session.placement.device.lower() != "cpu":
+            return False
+        try:
+            self.session.run({**self.texts.whole(("",)), **_none(self._blank)}, (_TEXTS,))
+        except RunFailed:  # graphs of other exporters may not reckon with it
+            return False
+        return True
 
     @cached_property
     def _blank(self) -> dict[str, np.ndarray]:
@@ -251,6 +247,10 @@ def written_text(item: Any, position: int) -> str | None:
     if not isinstance(item, str) or _is_picture(item):
         return None
     return texts.checked(item, position=position)
+
+
+def _none(pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array[:0] for name, array in pictures.items()}
 
 
 def _is_picture(text: str) -> bool:
