@@ -26,13 +26,13 @@ from gpux.events import Progress, Stopwatch, silent
 from gpux.machine import probes
 from gpux.machine.deciding import Decision
 from gpux.model import Model
+from gpux.pipelines.pipeline import Pipeline
 from gpux.planning import AUTO, Plan, Request, free
 from gpux.provider import Probe, Provider, Setting, find
 from gpux.provider import settings as provider_settings
 from gpux.reference import default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
-from gpux.tasks.pipeline import Pipeline
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
 

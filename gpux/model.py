@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from gpux.artifact import Artifact
 from gpux.errors import UnknownTask
+from gpux.pipelines.pipeline import Clock, Pipeline
 from gpux.planning import Plan, Request
 from gpux.provider import Placement
 from gpux.session import Session
-from gpux.tasks.pipeline import Clock, Pipeline
 
 if TYPE_CHECKING:
     from gpux.bench.report import Report

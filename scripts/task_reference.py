@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from gpux import tasks
-from gpux.tasks.pipeline import Pipeline
+from gpux.pipelines.pipeline import Pipeline
 
 HEAD = """\
 # Task reference

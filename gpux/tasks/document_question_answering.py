@@ -16,11 +16,12 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import LAYOUT, TEXT, Head
+from gpux.pipelines import layers
+from gpux.pipelines.pipeline import Clock, Pipeline, Table
 from gpux.session import Session
-from gpux.tasks import batching, document_words, layers, limits, texts, tokens
-from gpux.tasks.document_words import SIDE, Document, Piece
-from gpux.tasks.pipeline import Clock, Pipeline, Table
-from gpux.tasks.tokens import Tokenizer
+from gpux.text import batching, document_words, limits, texts, tokens
+from gpux.text.document_words import SIDE, Document, Piece
+from gpux.text.tokens import Tokenizer
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids", "bbox")
 _OUTPUTS = ("start_logits", "end_logits")

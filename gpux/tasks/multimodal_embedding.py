@@ -12,11 +12,12 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.head import Head
 from gpux.images.processor import Prepared
+from gpux.pipelines import layers, pair_embedding
+from gpux.pipelines.image_pipeline import Finish
+from gpux.pipelines.pair_embedding import PairEmbedding
+from gpux.pipelines.pipeline import Clock, Table
 from gpux.session import Session
-from gpux.tasks import layers, pair_embedding, texts
-from gpux.tasks.image_pipeline import Finish
-from gpux.tasks.pair_embedding import PairEmbedding
-from gpux.tasks.pipeline import Clock, Table
+from gpux.text import texts
 
 _SAMPLES = 4
 

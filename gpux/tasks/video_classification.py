@@ -12,12 +12,12 @@ import numpy as np
 
 from gpux.artifact import Artifact
 from gpux.head import VIDEO, Head
+from gpux.pipelines import class_labels
+from gpux.pipelines.image_pipeline import Finish
+from gpux.pipelines.pipeline import Table
+from gpux.pipelines.pixel_graph import Batch
+from gpux.pipelines.video_pipeline import VideoPipeline
 from gpux.session import Session
-from gpux.tasks import class_labels
-from gpux.tasks.image_pipeline import Finish
-from gpux.tasks.pipeline import Table
-from gpux.tasks.pixel_graph import Batch
-from gpux.tasks.video_pipeline import VideoPipeline
 
 
 class TaskPipeline(VideoPipeline):

@@ -16,12 +16,13 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import IMAGE, TEXT, Head
 from gpux.images.processor import Prepared
+from gpux.pipelines import class_labels
+from gpux.pipelines.image_pipeline import Finish, ImagePipeline
+from gpux.pipelines.pair_pipeline import PairPipeline
+from gpux.pipelines.pipeline import Table
+from gpux.pipelines.pixel_graph import Batch, Prepare
 from gpux.session import Session
-from gpux.tasks import class_labels, limits, texts
-from gpux.tasks.image_pipeline import Finish, ImagePipeline
-from gpux.tasks.pair_pipeline import PairPipeline
-from gpux.tasks.pipeline import Table
-from gpux.tasks.pixel_graph import Batch, Prepare
+from gpux.text import limits, texts
 
 _KEY = "question"
 _FORM = '{"image": "cat.jpg", "question": "…"}'

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gpux.head import Head
-from gpux.tasks import pair_embedding
-from gpux.tasks.pair_embedding import PairEmbedding
-from gpux.tasks.zero_shot_pictures import ZeroShotPipeline
+from gpux.pipelines import pair_embedding
+from gpux.pipelines.pair_embedding import PairEmbedding
+from gpux.pipelines.zero_shot_pictures import ZeroShotPipeline
 
 
 class TaskPipeline(ZeroShotPipeline, PairEmbedding):

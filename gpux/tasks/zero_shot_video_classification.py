@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from gpux.head import TEXT, VIDEO, Head
-from gpux.tasks.image_pipeline import Finish
-from gpux.tasks.video_pipeline import VideoPipeline
-from gpux.tasks.zero_shot_pictures import ZeroShotPipeline
+from gpux.pipelines.image_pipeline import Finish
+from gpux.pipelines.video_pipeline import VideoPipeline
+from gpux.pipelines.zero_shot_pictures import ZeroShotPipeline
 
 
 class TaskPipeline(ZeroShotPipeline, VideoPipeline):

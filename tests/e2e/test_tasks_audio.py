@@ -19,8 +19,8 @@ from vision_tasks import open_task
 import gpux
 from gpux.errors import InvalidInput, UnsupportedModel
 from gpux.model import Model
+from gpux.pipelines import audio_graph
 from gpux.planning import Request
-from gpux.tasks import audio_graph
 
 TASKS = {
     "wav2vec2-group": "audio-classification",

@@ -13,7 +13,7 @@ from vision_tasks import open_task, picture
 
 import gpux
 from gpux.errors import InvalidInput, UnsupportedModel
-from gpux.tasks.pipeline import Clock
+from gpux.pipelines.pipeline import Clock
 
 PICTURES = {"a": (61, 45), "b": (40, 70), "c": (61, 45)}
 FILMS = ("0", "1")

@@ -15,12 +15,12 @@ from house import ROOT
 
 from gpux import tasks
 from gpux.discovery import discover
-from gpux.tasks.pipeline import Pipeline
+from gpux.pipelines.pipeline import Pipeline
 
 TASK = '''
 """Counts letters."""
 from gpux.head import Head
-from gpux.tasks.pipeline import Pipeline, Table
+from gpux.pipelines.pipeline import Pipeline, Table
 class TaskPipeline(Pipeline):
     head = Head("AutoModel", (), ("last_hidden_state",))
     def is_item(self, inputs): return isinstance(inputs, str)
@@ -40,7 +40,7 @@ try:
 except UnknownTask as error:
     hint = error.hint
 task = found.__new__(found)  # without an artifact to open
-from gpux.tasks.pipeline import Clock
+from gpux.pipelines.pipeline import Clock
 print(json.dumps([gpux.__file__, list(gpux.tasks.names()), task.answer(["four"], Clock()), hint]))
 """
 
