@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpux.audio import sources
-from gpux.errors import GpuxError, InvalidInput
+from gpux.errors import ExtraMissing, InvalidInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ def open_audio(value: Any, *, rate: int, position: int = 0) -> np.ndarray:
 
     Raises:
         InvalidInput: It is no recording, damaged, empty, longer than :data:`LONGEST`, or has samples that are no numbers.
-        GpuxError: soundfile or soxr is not installed.
+        ExtraMissing: soundfile or soxr is not installed.
         NetworkFailed, OfflineMiss: It is a URL that cannot be fetched.
     """
     found = sources.resolve(value, position=position)
@@ -190,7 +190,7 @@ def _library(name: str, what: str) -> Any:
     try:
         return import_module(name)
     except (ImportError, OSError) as error:  # OSError: soundfile without libsndfile
-        raise GpuxError(
+        raise ExtraMissing(
             f"GPUX needs `{name}` to {what}, and it cannot be imported ({_reason(error)})",
             hint="pip install 'gpux[audio]'",
             package=name,
