@@ -97,14 +97,14 @@ class _Run:
             raise _named(error, waiting, answered) from error
 
     def refuse_none(self, inputs: Inputs) -> None:
-        """Make sure that there was an input, and that it was not the only one that failed.
+        """Make sure that somebody gave an input, and that it was not the only one that failed; an empty list is answered by one.
 
         Raises:
-            GpuxError: There was none, or none else.
+            GpuxError: Nobody did, or there was none else.
         """
         if self.lone is not None:
             raise self.lone[1]
-        if not self.count:
+        if not self.count and inputs.live:
             raise inputs.nothing()
 
     def _take(self, item: Item, found: Any) -> None:

@@ -63,12 +63,14 @@ class Arrays(Sink):
 
     def finish(self) -> str | None:
         """Put it in its place."""
-        if not self._positions:
+        if self._seen and not self._positions:
             return None
         with writing(self._file.path):
             with zipfile.ZipFile(self._file.file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 for name, column in self._columns.items():
                     self._store(archive, name, column)
+                if not self._seen:
+                    _member(archive, OUTPUTS, np.zeros(0, np.float32))
                 if len(self._positions) < self._seen:
                     _member(archive, POSITIONS, np.asarray(self._positions, np.int64))
             self._file.finish()

@@ -103,6 +103,7 @@ class Document(Sink):
     def __init__(self, model: gpux.Model, write: Callable[[str], None], file: Partial | None = None) -> None:
         self._model, self._write, self._file = model, write, file
         self._count = self._failed = 0
+        self._begun = False
 
     @classmethod
     def to(cls, path: Path, model: gpux.Model) -> Document:
@@ -141,14 +142,19 @@ class Document(Sink):
         return None
 
     def _result(self, record: dict[str, Any]) -> None:
-        if not self._count:
-            head = dumped(_identity(self._model), indent=2).removesuffix("\n}")
-            self._write(f'{head},\n  "results": [')
+        self._begin()
         text = dumped(record, indent=2).replace("\n", "\n    ")
         self._write(f"{',' if self._count else ''}\n    {text}")
         self._count += 1
 
+    def _begin(self) -> None:
+        if not self._begun:
+            head = dumped(_identity(self._model), indent=2).removesuffix("\n}")
+            self._write(f'{head},\n  "results": [')
+        self._begun = True
+
     def _close(self, rest: dict[str, Any]) -> None:
+        self._begin()
         tail = dumped(rest, indent=2).removeprefix("{\n")
         self._write(f"\n  ],\n{tail}\n")
 

@@ -64,11 +64,26 @@ def test_lines_that_only_begin_like_json_are_texts(gpux_command):
     assert list(found) == ["[1] a footnote", "{ a brace"]
 
 
+@pytest.mark.parametrize("form", ["", ".json", ".jsonl", ".csv", ".npz"])
+def test_an_empty_list_has_an_empty_answer(gpux_command, tmp_path, form):
+    output = ["--output", str(tmp_path / f"answers{form}")] if form else ["--json"]
+    done = gpux_command("run", NAME, "--input", "[]", *output, stdin=b"a text that is not read")
+    assert done.code == 0
+    record = done.record if not form else None
+    if form == ".json":
+        record = json.loads((tmp_path / "answers.json").read_text(encoding="utf-8"))
+    if record is not None:
+        assert record["results"] == []
+    if form == ".npz":
+        assert np.load(tmp_path / "answers.npz")["outputs"].shape == (0,)
+    if form in {".jsonl", ".csv"}:
+        assert (tmp_path / f"answers{form}").read_bytes() == b""
+
+
 REFUSED = {
     "nothing on standard input": ([], b"", "empty"),
     "blank lines": ([], b"\n \n", "empty"),
     "an empty dash": (["--input", "-"], b"", "empty"),
-    "an empty list": (["--input", "[]"], b"a text that is not read", "no inputs"),
     "no json": (["--input", "a text"], b"", "--input is no JSON"),
     "a number": (["--input", "[1]"], b"", "int"),
     "half a pair": (["--input", '[{"text": "a"}]'], b"", "source_sentence"),
