@@ -22,7 +22,7 @@ import numpy as np
 from families import packages
 
 LABELS = ("ham", "spam")
-FITTED, HELD_OUT = 800, 300
+FITTED, HELD_OUT = 2400, 300
 
 _SEED = 20261126
 _TOKENS = 128  # as many as sentence-transformers trained this encoder with
@@ -85,14 +85,14 @@ def write(folder: Path) -> dict[str, Any]:
     stored = packages.unpacked(packages.MINILM) / _ENCODER
     tokenizer = AutoTokenizer.from_pretrained(stored, model_max_length=_TOKENS)
     model = BertForSequenceClassification.from_pretrained(stored, **labels(list(LABELS))).eval()
-    fitted, _ = parts()
+    fitted = sorted(parts()[0], key=lambda mail: len(mail.text))  # little padding
     features = []
     with torch.inference_mode():
         for start in range(0, len(fitted), 32):
             texts = [mail.text for mail in fitted[start : start + 32]]
             tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
             features.append(model.bert(**tokens).pooler_output.numpy())
-    # The scale of a pooled vector's entries is small: the default penalty would leave the head next to nothing.
+    # Of 0.1 to 1000 the best in five-fold cross-validation of the fitted part; the held-out mails chose nothing.
     head = LogisticRegression(C=100.0, max_iter=2000, random_state=_SEED)
     head.fit(np.concatenate(features), [mail.label for mail in fitted])
     with torch.no_grad():

@@ -57,7 +57,7 @@ def test_a_mail_is_its_subject_and_the_text_of_its_body():
 
 
 def test_no_mail_is_both_fitted_and_held_out():
-    given = [mails.Mail(f"mail {index % 1500}", index % 3 == 0) for index in range(3000)]
+    given = [mails.Mail(f"mail {index % 2800}", int(index % 3 == 0)) for index in range(5600)]
     fitted, held = mails.split(given)
     assert (len(fitted), len(held)) == (mails.FITTED, mails.HELD_OUT)
     assert not {mail.text for mail in fitted} & {mail.text for mail in held}
