@@ -92,9 +92,9 @@ def judge(given: Sequence[str], reference: Sequence[str], right: Sequence[str]) 
 def _photographs(answers: Answers, _: Answers) -> Finding:
     found = answers["[][].label"].reshape(len(PHOTOGRAPHS), -1)
     best = dict(zip(PHOTOGRAPHS, found[:, 0].tolist(), strict=True))
-    told = "; ".join(
-        f"{photograph}: {', '.join(row)}" for photograph, row in zip(PHOTOGRAPHS, found.tolist(), strict=True)
-    )
+    # Every class has several names, of which the first tells enough.
+    shown = [", ".join(label.partition(",")[0] for label in row) for row in found.tolist()]
+    told = "; ".join(f"{photograph}: {row}" for photograph, row in zip(PHOTOGRAPHS, shown, strict=True))
     for photograph, label in best.items():
         if label not in PHOTOGRAPHS[photograph]:
             return Finding(told, f"{photograph} is said to be a {label}")
