@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from gpux.loading import load, options, plan, providers
     from gpux.machine.findings import findings
     from gpux.model import Model
+    from gpux.pipelines.failures import Failed
     from gpux.race import forget, tune
     from gpux.race.record import Race
     from gpux.registry.building import build, write_blueprint
     from gpux.registry.pull import plan_pull, pull
     from gpux.registry.store import Removal, Store
-    from gpux.tasks.failures import Failed
 
 __all__ = [
     "Artifact",
@@ -71,7 +71,7 @@ __all__ = [
 
 _HOMES = {
     "Artifact": "gpux.artifact",
-    "Failed": "gpux.tasks.failures",
+    "Failed": "gpux.pipelines.failures",
     "History": "gpux.bench.history",
     "Model": "gpux.model",
     "Race": "gpux.race.record",

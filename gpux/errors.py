@@ -32,6 +32,7 @@ GpuxError
 │   ├── ProviderUnavailable a named provider cannot run here
 │   ├── NoCandidate         no provider × variant fits the request
 │   └── PlacementRefused    strict was asked for and part of the graph went elsewhere
+├── ExtraMissing            an optional library is not installed
 └── RunFailed               the runtime failed while it ran a graph
 """
 
@@ -208,6 +209,10 @@ class NoCandidate(ProviderError):
 
 class PlacementRefused(ProviderError):
     """``strict`` was asked for and part of the graph went to another provider."""
+
+
+class ExtraMissing(GpuxError):
+    """An optional library is not installed; the hint is the line that installs it."""
 
 
 class RunFailed(GpuxError):

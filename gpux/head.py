@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-TEXT, IMAGE, VIDEO, AUDIO = MODALITIES = ("text", "image", "video", "audio")
-"""What a model can be given."""
+TEXT, IMAGE, VIDEO, AUDIO, LAYOUT = MODALITIES = ("text", "image", "video", "audio", "layout")
+"""What a model can be given; a layout is where the words of a text stand on a page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,13 @@ from gpux.events import Progress, Stopwatch, silent
 from gpux.machine import probes
 from gpux.machine.deciding import Decision
 from gpux.model import Model
+from gpux.pipelines.pipeline import Pipeline
 from gpux.planning import AUTO, Plan, Request, free
 from gpux.provider import Probe, Provider, Setting, find
 from gpux.provider import settings as provider_settings
 from gpux.reference import default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
-from gpux.tasks.pipeline import Pipeline
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
 
@@ -292,7 +292,8 @@ def _task(artifact: Artifact, task: str | None) -> str:
         return artifact.task
     wanted, stored = tasks.find(task).head, tasks.find(artifact.task).head
     # Another reading of the same graph, or the graph as it is.
-    if (wanted.autos, wanted.outputs) == (stored.autos, stored.outputs) or not wanted.takes:
+    same = all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes"))
+    if same or not wanted.takes:
         return task
     raise UnknownTask(
         f"`{artifact.reference}` is stored for {artifact.task}, not for {task}",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gpux.artifact import Artifact
 from gpux.errors import UnknownTask
+from gpux.pipelines.pipeline import Clock, Pipeline
 from gpux.planning import Plan, Request
 from gpux.provider import Placement
 from gpux.session import Session
-from gpux.tasks.pipeline import Clock, Pipeline
 
 if TYPE_CHECKING:
     from gpux.bench.report import Report
@@ -93,7 +93,7 @@ class Model:
 
     def encode(
         self,
-        texts: str | Sequence[str],
+        inputs: Any,
         *,
         prompt_name: str | None = None,
         prompt: str | None = None,
@@ -103,14 +103,14 @@ class Model:
         """Embeddings, as sentence-transformers' ``encode`` gives them.
 
         Args:
-            texts: One text or a list.
+            inputs: One item of the task or a list: texts, or pictures and recordings where the task embeds those.
             prompt_name: The name of a prompt from the model's own configuration.
             prompt: A text put before every text; wins over ``prompt_name``.
             normalize: Scale to unit length; as the model's own modules say when ``None``.
             truncate_dim: Keep only so many leading dimensions.
 
         Returns:
-            float32 [dimensions] for one text, [texts, dimensions] for a list. Of a late-interaction model, which has a vector
+            float32 [dimensions] for one item, [items, dimensions] for a list. Of a late-interaction model, which has a vector
             for each token: float32 [tokens, dimensions], and a list of those for a list.
 
         Raises:
@@ -124,7 +124,7 @@ class Model:
                 task=self.task,
             )
         return encode(
-            texts, prompt_name=prompt_name, prompt=prompt, normalize=normalize, truncate_dim=truncate_dim
+            inputs, prompt_name=prompt_name, prompt=prompt, normalize=normalize, truncate_dim=truncate_dim
         )
 
     def rank(

@@ -73,9 +73,9 @@ class Seat:
         from gpux import artifact as artifacts
         from gpux import tasks
         from gpux.discovery import discover
+        from gpux.pipelines.pipeline import Clock
         from gpux.planning import Plan
         from gpux.session import open_session
-        from gpux.tasks.pipeline import Clock
 
         artifact, available = artifacts.read(Path(job["artifact"])), discover()
         plan = Plan(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from gpux import tasks
-from gpux.tasks.pipeline import Pipeline
+from gpux.pipelines.pipeline import Pipeline
 
 HEAD = """\
 # Task reference
@@ -18,7 +18,8 @@ Names, parameters and answers are those of the transformers pipelines, where the
 families answer them. Parameters are keyword arguments in Python and `--param K=V` on the command line.
 """
 _SOURCE = re.compile(r"^Sources?: ", re.MULTILINE)
-_ENTRY = re.compile(r"^(\w+): ")
+_ENTRY = re.compile(r"^(\*{0,2}\w+): ")
+_INNER = re.compile(r"``(\w+)``: ")
 
 
 def page() -> str:
@@ -41,12 +42,11 @@ def _section(task: type[Pipeline]) -> Iterator[str]:
     yield f"{_about(task)[:1].upper()}{_about(task)[1:]}."
     yield from _prose(inspect.cleandoc(task.__doc__ or ""))
     told = _told(task)
-    arguments = {
-        name: text for name, text in _entries(_part(told, "Args")).items() if name in task.parameters
-    }
+    arguments = {name: text for name, text in _arguments(_part(told, "Args")) if name in task.parameters}
     if arguments:
-        rows = [f"| `{name}` | {_cell(text)} |" for name, text in arguments.items()]
-        yield "\n".join(["| parameter | |", "| --- | --- |", *rows])
+        usual = _defaults(task)
+        rows = [f"| `{name}` | {usual.get(name, '')} | {_cell(text)} |" for name, text in arguments.items()]
+        yield "\n".join(["| parameter | default | |", "| --- | --- | --- |", *rows])
     if answers := _part(told, "Returns"):
         yield f"Answers: {_line(answers)}"
 
@@ -54,7 +54,7 @@ def _section(task: type[Pipeline]) -> Iterator[str]:
 def _about(task: type[Pipeline]) -> str:
     """The first sentence of the file, behind the task's name."""
     module = inspect.getmodule(task)
-    first = inspect.cleandoc((module and module.__doc__) or "").split("\n\n")[0]
+    first = inspect.cleandoc((module and module.__doc__) or "").split("\n\n")[0].partition("; knows ")[0]
     return _cell(re.sub(r"^``[\w-]+``:? ?", "", first).rstrip(".")).removeprefix("by CTC: ")
 
 
@@ -69,6 +69,17 @@ def _told(task: type[Pipeline]) -> str:
     return next((text for text in documented if "Args:" in text), documented[0])
 
 
+def _defaults(task: type[Pipeline]) -> dict[str, str]:
+    """What each argument is when it is not given; empty where the text says it."""
+    methods = [getattr(task, name) for name in ("finish", "answer") if hasattr(task, name)]
+    return {
+        name: f"`{argument.default!r}`".replace("'", '"')
+        for method in reversed(methods)
+        for name, argument in inspect.signature(method).parameters.items()
+        if argument.default is not argument.empty
+    }
+
+
 def _prose(text: str) -> Iterator[str]:
     for paragraph in re.split(r"^(?:Args|Returns|Raises|Attributes):$", text, flags=re.MULTILINE)[0].split(
         "\n\n"
@@ -81,6 +92,18 @@ def _part(text: str, name: str) -> str:
     """The indented lines below ``name:``."""
     found = re.search(rf"^{name}:\n((?: .*\n?|\n)*)", text + "\n", re.MULTILINE)
     return inspect.cleandoc(found[1]) if found else ""
+
+
+def _arguments(text: str) -> Iterator[tuple[str, str]]:
+    """Arguments by name, those that stand in one entry (``**cutting``) with semicolons between among them."""
+    for name, told in _entries(text).items():
+        if not name.startswith("*"):
+            yield name, told
+            continue
+        _, *inner = _INNER.split(told)
+        for each, text in zip(inner[::2], inner[1::2], strict=True):
+            said = text.strip().rstrip(";.")
+            yield each, f"{said[:1].upper()}{said[1:]}."
 
 
 def _entries(text: str) -> dict[str, str]:

@@ -113,6 +113,18 @@ def text_classifier(path: Path, *, tokens: int, labels: int, gives: str = "logit
     return write(path, nodes, inputs, [value(gives, FLOAT, "batch", labels)], constants)
 
 
+def sound_classifier(path: Path) -> Path:
+    """Two scores that are a recording's mean magnitude, and one less that."""
+    nodes = [
+        node("Abs", ["wave"], ["loud"]),
+        node("ReduceMean", ["loud"], ["mean"], axes=[1], keepdims=1),
+        node("Sub", ["one", "mean"], ["rest"]),
+        node("Concat", ["mean", "rest"], ["out"], axis=1),
+    ]
+    inputs, outputs = [value("wave", FLOAT, "batch", "samples")], [value("out", FLOAT, "batch", 2)]
+    return write(path, nodes, inputs, outputs, [constant("one", np.float32(1))])
+
+
 def image_classifier(path: Path, *, side: int, given: str = "data", gives: str = "prob") -> Path:
     """Scores that are the means of the three channels."""
     nodes = [node("ReduceMean", [given], [gives], axes=[2, 3], keepdims=0)]

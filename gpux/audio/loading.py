@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpux.audio import sources
-from gpux.errors import GpuxError, InvalidInput
+from gpux.errors import ExtraMissing, InvalidInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 LONGEST = 6 * 3600
 """Seconds of a recording; six hours at 16 kHz are 1.4 GB as float32."""
 
+RATES = (1000, 1 << 22)
+"""Least and most samples per second that are resampled; a header that says 1 makes hours of a few kilobytes."""
+
 _BLOCK = 1 << 18  # samples of all channels together
 _CHANNELS = 64  # more on the shorter axis of an array are no channels
+_ENDLESS = 2**62  # frames that libsndfile tells of a stream that does not say
 _EXACT = {"WAV", "WAVEX", "FLAC", "AIFF", "AU", "W64", "CAF"}  # formats whose header counts the frames
 
 
@@ -41,15 +45,16 @@ def open_audio(value: Any, *, rate: int, position: int = 0) -> np.ndarray:
 
     Raises:
         InvalidInput: It is no recording, damaged, empty, longer than :data:`LONGEST`, or has samples that are no numbers.
-        GpuxError: soundfile or soxr is not installed.
+        ExtraMissing: soundfile or soxr is not installed.
         NetworkFailed, OfflineMiss: It is a URL that cannot be fetched.
     """
     found = sources.resolve(value, position=position)
     if isinstance(found, sources.Samples):
-        return _joined(_from_samples(found, position), found.rate or rate, rate, position)
+        given = found.rate or rate
+        _check_length(max(found.array.shape, default=0), given, position)
+        return _joined(_from_samples(found, position), given, rate, position)
     blocks = _from_file(found, position)
-    given = next(blocks)
-    return _joined(blocks, int(given), rate, position)
+    return _joined(blocks, int(next(blocks)), rate, position)
 
 
 def _from_samples(found: sources.Samples, position: int) -> Iterator[np.ndarray]:
@@ -98,17 +103,18 @@ def _scaled(block: np.ndarray, position: int) -> np.ndarray:
 def _from_file(found: Path | bytes, position: int) -> Iterator[Any]:
     """The file's rate, then blocks of one channel, float32."""
     soundfile = _library("soundfile", "decode recordings")
-    source = io.BytesIO(found) if isinstance(found, bytes) else str(found)
-    name = f"input {position}" if isinstance(found, bytes) else f"input {position}, `{found}`,"
+    source = _Seekable(found) if isinstance(found, bytes) else str(found)
+    name = f"input {position}" if isinstance(found, bytes) else f"input {position} (`{found}`)"
     frames = 0
     try:
         with soundfile.SoundFile(source) as file:
+            _check_length(file.frames if file.frames < _ENDLESS else 0, file.samplerate, position)
             yield file.samplerate
             step = max(1, _BLOCK // file.channels)
             while len(block := file.read(step, dtype="float32", always_2d=True)):
                 frames += len(block)
                 yield block[:, 0] if file.channels == 1 else block.mean(axis=1)
-            missing = file.frames - frames if file.format in _EXACT and file.frames < 2**62 else 0
+            missing = file.frames - frames if file.format in _EXACT and file.frames < _ENDLESS else 0
     except (soundfile.SoundFileError, OSError) as error:
         raise InvalidInput(
             f"{name} is no recording that can be read ({_reason(error)})",
@@ -123,6 +129,16 @@ def _from_file(found: Path | bytes, position: int) -> Iterator[Any]:
         )
 
 
+class _Seekable(io.BytesIO):
+    """Bytes in which a damaged header may ask for a place before their beginning, as it may in a file."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:  # soundfile would print it, for it comes out of a call from C
+            return -1
+
+
 def _joined(blocks: Iterator[np.ndarray], given: int, rate: int, position: int) -> np.ndarray:
     """All blocks at the wanted rate."""
     import numpy as np
@@ -130,16 +146,17 @@ def _joined(blocks: Iterator[np.ndarray], given: int, rate: int, position: int) 
     length, parts = 0, []
     stream = None
     if given != rate:
+        if not RATES[0] <= given <= RATES[1]:
+            raise InvalidInput(
+                f"input {position} has {given} samples per second, which no recording has",
+                hint=f"give one of {RATES[0]} to {RATES[1]}",
+                position=position,
+            )
         soxr = _library("soxr", "resample recordings")
         stream = soxr.ResampleStream(given, rate, 1, dtype="float32", quality="HQ")
     for block in blocks:
         length += len(block)
-        if length > LONGEST * given:
-            raise InvalidInput(
-                f"input {position} is longer than {LONGEST // 3600} hours",
-                hint="cut it into parts",
-                position=position,
-            )
+        _check_length(length, given, position)
         if not np.isfinite(block).all():
             raise InvalidInput(
                 f"input {position} has samples that are NaN or infinite",
@@ -158,13 +175,22 @@ def _joined(blocks: Iterator[np.ndarray], given: int, rate: int, position: int) 
     return np.pad(whole, (0, max(0, wanted - len(whole))))[:wanted]
 
 
+def _check_length(samples: int, rate: int, position: int) -> None:
+    if samples > LONGEST * rate:
+        raise InvalidInput(
+            f"input {position} is longer than {LONGEST // 3600} hours",
+            hint="cut it into parts",
+            position=position,
+        )
+
+
 def _library(name: str, what: str) -> Any:
     from importlib import import_module
 
     try:
         return import_module(name)
     except (ImportError, OSError) as error:  # OSError: soundfile without libsndfile
-        raise GpuxError(
+        raise ExtraMissing(
             f"GPUX needs `{name}` to {what}, and it cannot be imported ({_reason(error)})",
             hint="pip install 'gpux[audio]'",
             package=name,
@@ -172,4 +198,6 @@ def _library(name: str, what: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")[:200]
+    # libsndfile's own words; what soundfile puts before them names an object in memory.
+    said = getattr(error, "error_string", None) or str(error)
+    return next(iter(said.splitlines()), type(error).__name__).rstrip(".")[:200]

@@ -90,14 +90,14 @@ def _file(path: Path, position: int) -> Path:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file" if path.exists() else "missing"
         raise InvalidInput(
-            f"input {position}, `{path}`, is {what}",
+            f"input {position} (`{path}`) is {what}",
             hint="give the recordings in it" if what == "a folder" else TAKES,
             position=position,
             path=path,
         )
     if not os.access(path, os.R_OK):
         raise InvalidInput(
-            f"input {position}, `{path}`, may not be read",
+            f"input {position} (`{path}`) may not be read",
             hint=f"chmod +r {path}",
             position=position,
             path=path,
@@ -168,13 +168,13 @@ def _download(url: str, position: int) -> bytes:
             body: bytes = answer.read(_LARGEST + 1)
     except (OSError, HTTPException, ValueError) as error:
         raise NetworkFailed(
-            f"input {position}, `{url[:200]}`, cannot be fetched ({error})",
+            f"input {position} (`{url[:200]}`) cannot be fetched ({error})",
             hint="try the URL in a browser, or download it first",
             position=position,
         ) from error
     if len(body) > _LARGEST:
         raise InvalidInput(
-            f"input {position}, `{url[:200]}`, is larger than {_LARGEST >> 20} MiB",
+            f"input {position} (`{url[:200]}`) is larger than {_LARGEST >> 20} MiB",
             hint="download it and cut it into parts",
             position=position,
         )

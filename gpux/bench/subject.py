@@ -54,7 +54,7 @@ class Planned(Protocol):
 
 
 class Task(Protocol):
-    """What the benchmark asks of a task; :class:`gpux.tasks.pipeline.Pipeline` is one."""
+    """What the benchmark asks of a task; :class:`gpux.pipelines.pipeline.Pipeline` is one."""
 
     @property
     def noun(self) -> str:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from gpux.machine.findings import Findings
     from gpux.provider import Placement
 
-TEXT = '"your text"'
+_EXAMPLES = {
+    "input_features": "recording.wav",
+    "input_values": "recording.wav",
+    "pixel_values": "picture.jpg",
+}
 AT_PULL = 10.0
 """Seconds of the race at the end of a pull."""
 
@@ -82,8 +86,18 @@ def tell(printer: Printer, artifact: gpux.Artifact, watch: Watch, race: gpux.Rac
         return
     fastest = [f"fastest   {race.winner}: {race.entries[0].reason}"] if race else []
     printer.lines([*_proof_lines(artifact), *fastest, f"time      {_time_line(watch)}"])
-    tensors = artifact.task == "raw"
-    printer.say(f"next      gpux run {gpux.Store().handle(artifact)} {'inputs.npz' if tensors else TEXT}")
+    printer.say(f"next      gpux run {gpux.Store().handle(artifact)} {_example(artifact)}")
+
+
+def _example(artifact: gpux.Artifact) -> str:
+    """What a first input could be, by what the graph is given."""
+    if artifact.task == "raw":
+        return "inputs.npz"
+    given = {spec.name: spec for spec in artifact.manifest.components[0].inputs}
+    name = next((name for name in _EXAMPLES if name in given), None)
+    if name is None:
+        return '"your text"'
+    return "film.mp4" if len(given[name].shape) == 5 else _EXAMPLES[name]
 
 
 def _race(printer: Printer, artifact: gpux.Artifact, watch: Watch) -> gpux.Race | None:

@@ -67,8 +67,9 @@ def choose_task(
     if embeds and "sentence-similarity" in fitting:
         return "sentence-similarity"
     if trained := [task for task in fitting if saved and _trained(heads, task, saved)]:
-        # Speech and text models share endings; a configuration that says nothing of sound is a text model's.
-        return min(trained, key=lambda task: heads[task].takes != (TEXT,))
+        # Speech and text models share endings: a configuration that says nothing of sound is a text model's. A model of texts
+        # and pictures embeds and scores: what scores says more of what it is for.
+        return min(trained, key=lambda task: (heads[task].takes != (TEXT,), not heads[task].scores))
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
         raise UnsupportedModel(

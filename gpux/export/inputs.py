@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpux.head import AUDIO, IMAGE, TEXT, VIDEO
+from gpux.head import AUDIO, IMAGE, LAYOUT, TEXT, VIDEO
 
 TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 IMAGE_INPUTS = ("pixel_values", "pixel_mask")
 AUDIO_INPUTS = ("input_values", "input_features", "is_longer")
-KNOWN = (*TEXT_INPUTS, *IMAGE_INPUTS, *AUDIO_INPUTS)
+BOXES = "bbox"
+KNOWN = (*TEXT_INPUTS, BOXES, *IMAGE_INPUTS, *AUDIO_INPUTS)
 """Every tensor that a task can make, in the order in which models take them."""
 
 Shape = Sequence[int | str | None]
@@ -68,6 +69,7 @@ class Inputs:
         tokens: Its texts, where it takes some.
         pixels: Its pictures or videos.
         sound: Its recordings.
+        plane: How many places a page has along a side, where the model takes a box of each token; else 0.
         apart: Whether texts and pictures (or recordings) are no pairs, so that each has a batch of its own.
     """
 
@@ -75,6 +77,7 @@ class Inputs:
     tokens: Tokens | None = None
     pixels: Pixels | None = None
     sound: Sound | None = None
+    plane: int = 0
     apart: bool = False
 
 
@@ -101,8 +104,12 @@ def describe(
     if TEXT in takes:
         # The mask says where the padding is, to the proof too where the graph does not take it.
         wanted += [name for name in TEXT_INPUTS if name in names or name == "attention_mask"]
+    if LAYOUT in takes:
+        wanted.append(BOXES)
     if {IMAGE, VIDEO} & set(takes):
-        wanted += ["pixel_values"] + ["pixel_mask"] * ("pixel_mask" in names and _pads(processor))
+        # Beside texts, pictures of one size make a batch, and none is padded.
+        padded = "pixel_mask" in names and _pads(processor) and TEXT not in takes
+        wanted += ["pixel_values"] + ["pixel_mask"] * padded
     if AUDIO in takes:
         wanted += [name for name in AUDIO_INPUTS if name in names]
         masked = bool(processor.get("return_attention_mask")) or _told(names.get("attention_mask"))
@@ -114,6 +121,7 @@ def describe(
         if {IMAGE, VIDEO} & set(takes)
         else None,
         sound=_sound(config, processor, names) if AUDIO in takes else None,
+        plane=(_whole(config.get("max_2d_position_embeddings"), least=1) or 1024) if LAYOUT in takes else 0,
         apart=len(takes) > 1 and any(name.startswith("logits_per_") for name in outputs),
     )
 
@@ -230,6 +238,9 @@ def _sound(config: Mapping[str, Any], processor: Mapping[str, Any], names: Mappi
     if shape and all(isinstance(size, int) for size in shape[1:]):
         return Sound(tuple(int(size) for size in shape[1:] if isinstance(size, int)), free=False)
     mels = _whole(audio.get("num_mel_bins"), least=1) or _whole(processor.get("num_mel_bins"), least=1)
+    positions = _whole(audio.get("max_source_positions"), least=1)
+    if "input_features" in names and positions:  # Whisper's encoder halves the frames
+        return Sound((mels or 80, min(2 * positions, _LARGEST)), free=False)
     if "input_features" in names:
         mels = mels or _whole(processor.get("feature_size"), least=1) or 64
         samples = _whole(processor.get("nb_max_samples"), least=1) or 480_000

@@ -1,15 +1,16 @@
-"""What a model is given (text, images, video, sound), from its configuration and its processor's settings; never from its name."""
+"""What a model is given (text, images, video, sound, layout), from its configuration and its processor's settings; never from its name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from gpux.head import AUDIO, IMAGE, TEXT, VIDEO
+from gpux.head import AUDIO, IMAGE, LAYOUT, TEXT, VIDEO
 
 _SOUND = {"conv_kernel", "num_mel_bins", "audio_config"}
 _PICTURES = {"image_size", "patch_size", "num_channels", "vision_config", "backbone_config", "pretrained_cfg"}
 _FRAMES = {"num_frames", "tubelet_size"}
+_PLANE = "max_2d_position_embeddings"
 TIMM = "timm_wrapper"
 """What transformers calls the models of timm, whose own configuration names no type."""
 
@@ -36,6 +37,8 @@ def given(config: Mapping[str, Any], processor: Mapping[str, Any]) -> frozenset[
     )
     if "text_config" in known or words:
         found.add(TEXT)
+    if _PLANE in known:
+        found.add(LAYOUT)
     return frozenset(found)
 
 

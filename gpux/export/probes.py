@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpux.export.inputs import Inputs, Pixels, Sound, Tokens
+from gpux.export.inputs import BOXES, Inputs, Pixels, Sound, Tokens
 
 Feeds = dict[str, np.ndarray]
 
@@ -41,6 +41,7 @@ def make(inputs: Inputs) -> list[Feeds]:
 
     Returns:
         One dictionary per probe, with the tensors that ``inputs`` names: token ids, masks and types int64 [batch, sequence],
+        boxes int64 [batch, sequence, 4],
         pixels float32 [batch, (frames,) channels, height, width], waveforms float32 [batch, samples], features float32.
     """
     random = np.random.default_rng(_SEED)
@@ -54,7 +55,7 @@ def make(inputs: Inputs) -> list[Feeds]:
     if inputs.sound:
         kinds.append([(shape, inputs.sound) for shape in _sound_shapes(inputs.sound)])
     if len(kinds) == 1:
-        return [_named(inputs, _columns(random, *one)) for one in kinds[0]]
+        return [_named(inputs, _boxed(random, _columns(random, *one), inputs)) for one in kinds[0]]
     count = max(len(kind) for kind in kinds[1:])
     probes = []
     for scene in zip(*(cycle(kind) for kind in kinds), range(count), strict=False):
@@ -64,7 +65,7 @@ def make(inputs: Inputs) -> list[Feeds]:
         for shape, kind in parts:
             batch = shape[0] if inputs.apart else rows
             columns.update(_columns(random, (batch, *shape[1:]), kind, texts=inputs.tokens is not None))
-        probes.append(_named(inputs, columns))
+        probes.append(_named(inputs, _boxed(random, columns, inputs)))
     return probes
 
 
@@ -111,14 +112,14 @@ def traced(inputs: Inputs) -> Feeds:
     if inputs.sound:
         size = (2, 9_000) if inputs.sound.free else (2, *inputs.sound.shape)
         feeds.update(_recordings(random, size, inputs.sound, texts=inputs.tokens is not None))
-    return _named(inputs, feeds)
+    return _named(inputs, _boxed(random, feeds, inputs))
 
 
 def axes(inputs: Inputs) -> dict[str, dict[int, str]]:
     """Input → its free axes by name: ``batch`` (``texts``, ``images``, ``audios`` where they are apart), ``sequence`` and so on."""
     free: dict[str, dict[int, str]] = {}
     for name in inputs.names:
-        if name in {"input_ids", "token_type_ids"} or (name == "attention_mask" and inputs.tokens):
+        if name in {"input_ids", "token_type_ids", BOXES} or (name == "attention_mask" and inputs.tokens):
             free[name] = {0: "texts" if inputs.apart else "batch", 1: "sequence"}
         elif name in {"pixel_values", "pixel_mask"}:
             free[name] = {0: "images" if inputs.apart else "batch"}
@@ -184,6 +185,15 @@ def _texts(random: np.random.Generator, shape: tuple[int, ...], tokens: Tokens) 
         "attention_mask": mask,
         "token_type_ids": second * mask,
     }
+
+
+def _boxed(random: np.random.Generator, feeds: Feeds, inputs: Inputs) -> Feeds:
+    """With a box of each token on the page: left, top, right, bottom, none of padding."""
+    if not inputs.plane:
+        return feeds
+    corners = random.integers(0, inputs.plane, (2, *feeds["input_ids"].shape, 2))
+    boxes = np.concatenate([corners.min(0), corners.max(0)], axis=-1)
+    return {**feeds, BOXES: boxes * feeds["attention_mask"][..., None]}
 
 
 def _pixel_shapes(pixels: Pixels) -> list[tuple[int, ...]]:

@@ -20,7 +20,8 @@ from gpux.export.torch_place import TorchPlace
 from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
-_LENGTHS = (5, 7)  # of the two runs that show which axes follow the sequence
+_LENGTHS = (5, 7)  # of the two runs that show which axes follow those of the inputs
+_SCALES = {"height": 32, "width": 32, "samples": 2_000}  # what is too small at such a length
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -158,13 +159,14 @@ def _outputs(
     aliases: Mapping[str, str],
     place: TorchPlace,
 ) -> tuple[TensorSpec, ...]:
-    """The outputs that the model has, typed by what two runs on one text give."""
+    """The outputs that the model has, typed by what two runs on one item give."""
     own = {name: aliases.get(name, name) for name in outputs}
     short, long = (_try(model, inputs, list(own.values()), length, place) for length in _LENGTHS)
     if not short:
         raise checkpoint.absent(model, list(own.values()))
+    free = "sequence" if any("sequence" in spec.shape for spec in inputs) else "size"
     return tuple(
-        TensorSpec(name, "float32", _shape(short[known].shape, long[known].shape))
+        TensorSpec(name, "float32", _shape(short[known].shape, long[known].shape, free))
         for name, known in own.items()
         if known in short
     )
@@ -173,21 +175,25 @@ def _outputs(
 def _try(
     model: Any, inputs: tuple[TensorSpec, ...], outputs: list[str], length: int, place: TorchPlace
 ) -> dict[str, np.ndarray]:
-    feeds = {spec.name: np.zeros((1, length), spec.dtype) for spec in inputs}
-    if "attention_mask" in feeds:
-        feeds["attention_mask"].fill(1)
+    feeds = {spec.name: np.zeros(_sizes(spec, length), spec.dtype) for spec in inputs}
+    for name in {"attention_mask", "pixel_mask"} & set(feeds):
+        feeds[name].fill(1)
     try:
         return checkpoint.compute(model, feeds, outputs, place=place)
     except Exception as error:
         raise RunFailed(
-            f"{type(model).__name__} fails on {length} tokens: {checkpoint.first_line(error)}",
+            f"{type(model).__name__} fails on inputs of length {length}: {checkpoint.first_line(error)}",
             hint="the checkpoint may be damaged: gpux pull --force",
             provider="pytorch",
         ) from error
 
 
-def _shape(short: tuple[int, ...], long: tuple[int, ...]) -> tuple[int | str, ...]:
-    rest = tuple(
-        size if size == other else "sequence" for size, other in zip(short[1:], long[1:], strict=True)
-    )
+def _sizes(spec: TensorSpec, length: int) -> tuple[int, ...]:
+    """One item whose free axes have a length: axes of the graph that the model came with."""
+    rest = (size if isinstance(size, int) else length * _SCALES.get(size or "", 1) for size in spec.shape[1:])
+    return (1, *rest)
+
+
+def _shape(short: tuple[int, ...], long: tuple[int, ...], free: str) -> tuple[int | str, ...]:
+    rest = tuple(size if size == other else free for size, other in zip(short[1:], long[1:], strict=True))
     return ("batch", *rest) if short else ()

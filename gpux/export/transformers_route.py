@@ -19,6 +19,7 @@ from gpux.export import checkpoint, probes
 from gpux.export.encoder import Encoder, examine
 from gpux.export.inputs import Inputs
 from gpux.export.symbolic import sizes_kept
+from gpux.export.whole_pictures import whole_pictures
 
 _EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
 _LONGEST = {"samples": 16_000 * 3_600, "height": 8_192, "width": 8_192}
@@ -78,7 +79,7 @@ def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
     tensors = {name: torch.from_numpy(array) for name, array in probes.traced(inputs).items()}
     axes = probes.axes(inputs)
     dims = {
-        name: torch.export.Dim(name, min=1, max=_longest(name, inputs))
+        name: _dimension(name, inputs)
         for name in dict.fromkeys(name for free in axes.values() for name in free.values())
     }
     named = {tensor: {axis: dims[name] for axis, name in axes[tensor].items()} for tensor in tensors}
@@ -89,7 +90,7 @@ def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
     for shapes in (named, free):
         config = OnnxConfig(dynamic=True, dynamic_shapes=shapes)
         try:
-            with sizes_kept(model):
+            with sizes_kept(model), whole_pictures(model):
                 return OnnxExporter().export(model, tensors, config=config).program
         except MemoryError:
             raise
@@ -100,6 +101,15 @@ def _export(model: Any, inputs: Inputs) -> onnx_ir.Model:
         hint="see docs/models.md for the families that are known to work",
         architecture=type(model).__name__,
     ) from failure
+
+
+def _dimension(name: str, inputs: Inputs) -> Any:
+    """A free dimension; sides that are multiples of something are told to be, which spares the trace most of its guards."""
+    step = inputs.pixels.divisor if inputs.pixels and name in {"height", "width"} else 1
+    longest = _longest(name, inputs) // step
+    if step == 1:
+        return torch.export.Dim(name, min=1, max=longest)
+    return step * torch.export.Dim(f"{name}_steps", min=1, max=longest)
 
 
 def _longest(dimension: str, inputs: Inputs) -> int:

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gpux import settings
-from gpux.errors import GpuxError, InvalidInput, InvalidSetting
+from gpux.errors import ExtraMissing, GpuxError, InvalidInput
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,7 +44,7 @@ def pillow() -> Any:
     """``PIL.Image``.
 
     Raises:
-        InvalidSetting: Pillow is not installed.
+        ExtraMissing: Pillow is not installed.
     """
     try:
         from PIL import Image
@@ -55,7 +55,7 @@ def pillow() -> Any:
 
 def missing(distribution: str, purpose: str, extra: str) -> GpuxError:
     """The error for an extra that is not installed."""
-    return InvalidSetting(
+    return ExtraMissing(
         f"{distribution}, which reads {purpose}, is not installed",
         hint=f'pip install "gpux[{extra}]"',
         package=distribution,

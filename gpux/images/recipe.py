@@ -116,7 +116,7 @@ def _class(own: Fields, configuration: Fields, artifact: Artifact) -> tuple[str,
     named = f"by `{wanted}`" if wanted else f"as models of type `{model}` need it"
     raise UnsupportedModel(
         f"`{artifact.reference}` wants its pictures prepared {named}, which GPUX does not know",
-        hint=f"it knows {len(classes.CLASSES)}; docs/tasks.md lists them",
+        hint=f"it knows {len(classes.CLASSES)}; docs/vision.md lists them",
         reference=artifact.reference,
         processor=wanted,
     )

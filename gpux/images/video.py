@@ -52,7 +52,7 @@ def open_video(
     Raises:
         InvalidInput: It is no video, is damaged, or has too few frames; or as :func:`gpux.images.loading.open_image`.
         NetworkFailed: The address is out of reach.
-        InvalidSetting: Pillow is not installed, or PyAV where the video needs it.
+        ExtraMissing: Pillow is not installed, or PyAV where the video needs it.
     """
     decoding.pillow()
     indices = wanted(frames, rate=rate)

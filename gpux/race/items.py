@@ -14,8 +14,8 @@ from gpux.session import open_session
 
 if TYPE_CHECKING:
     from gpux.artifact import Artifact
+    from gpux.pipelines.pipeline import Pipeline
     from gpux.race.goals import Goal
-    from gpux.tasks.pipeline import Pipeline
 
 BATCHES_A_RUN = 2
 """Batches of a run where many items are answered: with one alone, sorting by length would have nothing to do."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from gpux.artifact import UNPROVEN, Artifact, Certificate
 from gpux.events import Progress
 from gpux.machine.proofs import Book
+from gpux.pipelines.pipeline import Pipeline
 from gpux.planning import Candidate, Rejected, cannot_open, good_enough, proof_key, stands
 from gpux.provider import Probe, Provider
-from gpux.tasks.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True)

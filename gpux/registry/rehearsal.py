@@ -10,9 +10,9 @@ from pathlib import Path
 from gpux import discovery, tasks
 from gpux.artifact import Artifact, Manifest
 from gpux.errors import GpuxError, UnsupportedModel
+from gpux.pipelines.pipeline import Clock
 from gpux.planning import Plan
 from gpux.session import open_session
-from gpux.tasks.pipeline import Clock
 
 
 def rehearse(directory: Path, manifest: Manifest) -> None:

@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING
 from gpux.errors import UnknownTask
 
 if TYPE_CHECKING:
-    from gpux.tasks.pipeline import Pipeline
-
-# The rooms that tasks share; every other file is a task.
-_SHARED = {
-    "__init__", "added_tokens", "ahead", "arguments", "audio_chunks", "audio_frames", "audio_graph", "audio_pipeline",
-    "audio_samples", "batching", "boxes", "class_labels", "comparison", "ctc_text", "embedding", "entities",
-    "failures", "image_pipeline", "interpolation", "layers", "limits", "multi_vector", "pieced_pipeline", "pieces",
-    "pipeline", "pixel_graph", "pooling", "prompts", "qa_samples", "ranking", "safetensors", "scores", "segments",
-    "sentence_modules", "spans", "special_tokens", "tensor_items", "text_graph", "text_pipeline", "text_samples", "texts", "tokens",
-}  # fmt: skip
+    from gpux.pipelines.pipeline import Pipeline
 
 
 def names() -> tuple[str, ...]:
     """The tasks that this version answers."""
-    return tuple(
-        sorted(p.stem.replace("_", "-") for p in Path(__file__).parent.glob("*.py") if p.stem not in _SHARED)
-    )
+    files = Path(__file__).parent.glob("*.py")
+    return tuple(sorted(path.stem.replace("_", "-") for path in files if path.stem != "__init__"))
 
 
 def find(task: str) -> type[Pipeline]:

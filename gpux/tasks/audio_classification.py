@@ -13,10 +13,10 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.fields import Fields
 from gpux.head import AUDIO, Head
+from gpux.pipelines import class_labels
+from gpux.pipelines.audio_pipeline import AudioPipeline
+from gpux.pipelines.pipeline import Clock, Table
 from gpux.session import Session
-from gpux.tasks import class_labels
-from gpux.tasks.audio_pipeline import AudioPipeline
-from gpux.tasks.pipeline import Clock, Table
 
 
 class TaskPipeline(AudioPipeline):

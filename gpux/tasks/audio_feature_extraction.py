@@ -10,10 +10,11 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import AUDIO, Head
+from gpux.pipelines import layers
+from gpux.pipelines.audio_pipeline import AudioPipeline
+from gpux.pipelines.pipeline import Clock, Table
 from gpux.session import Session
-from gpux.tasks import layers, texts
-from gpux.tasks.audio_pipeline import AudioPipeline
-from gpux.tasks.pipeline import Clock, Table
+from gpux.text import texts
 
 
 class TaskPipeline(AudioPipeline):

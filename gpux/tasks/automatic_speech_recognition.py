@@ -15,11 +15,11 @@ from gpux.artifact import Artifact
 from gpux.audio.prepared import Prepared
 from gpux.errors import InvalidInput
 from gpux.head import AUDIO, Head
+from gpux.pipelines import audio_chunks, ctc_text
+from gpux.pipelines.audio_chunks import Chunk, Cut
+from gpux.pipelines.audio_pipeline import AudioPipeline
+from gpux.pipelines.pipeline import Clock, Table
 from gpux.session import Session
-from gpux.tasks import audio_chunks, ctc_text
-from gpux.tasks.audio_chunks import Chunk, Cut
-from gpux.tasks.audio_pipeline import AudioPipeline
-from gpux.tasks.pipeline import Clock, Table
 
 TIMES = ("char", "word")
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from gpux.artifact import Artifact
 from gpux.head import IMAGE, Head
+from gpux.pipelines import layers
+from gpux.pipelines.image_pipeline import Finish, ImagePipeline
+from gpux.pipelines.interpolation import Floats, bicubic
+from gpux.pipelines.pipeline import Table
+from gpux.pipelines.pixel_graph import Batch
 from gpux.session import Session
-from gpux.tasks import layers
-from gpux.tasks.image_pipeline import Finish, ImagePipeline
-from gpux.tasks.interpolation import Floats, bicubic
-from gpux.tasks.pipeline import Table
-from gpux.tasks.pixel_graph import Batch
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gpux.tasks import layers, limits, texts
-from gpux.tasks.embedding import EmbeddingPipeline
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.text_graph import TextGraph
-from gpux.tasks.tokens import Text
+from gpux.pipelines import layers
+from gpux.pipelines.embedding import EmbeddingPipeline
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import TextGraph
+from gpux.text import limits, texts
+from gpux.text.tokens import Text
 
 
 class TaskPipeline(EmbeddingPipeline):

@@ -13,11 +13,12 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import IMAGE, Head
+from gpux.pipelines import arguments, layers
+from gpux.pipelines.image_pipeline import Finish, ImagePipeline
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.pixel_graph import Batch
 from gpux.session import Session
-from gpux.tasks import arguments, layers, texts
-from gpux.tasks.image_pipeline import Finish, ImagePipeline
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.pixel_graph import Batch
+from gpux.text import texts
 
 _HIDDEN, _POOLED = "last_hidden_state", "pooler_output"
 

@@ -14,13 +14,13 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import IMAGE, Head
+from gpux.pipelines import class_labels, layers, segments
+from gpux.pipelines.image_pipeline import Finish, ImagePipeline, share
+from gpux.pipelines.interpolation import Size
+from gpux.pipelines.pipeline import Table
+from gpux.pipelines.pixel_graph import Batch
+from gpux.pipelines.segments import Segment, Thresholds
 from gpux.session import Session
-from gpux.tasks import class_labels, layers, segments
-from gpux.tasks.image_pipeline import Finish, ImagePipeline, share
-from gpux.tasks.interpolation import Size
-from gpux.tasks.pipeline import Table
-from gpux.tasks.pixel_graph import Batch
-from gpux.tasks.segments import Segment, Thresholds
 
 if TYPE_CHECKING:
     from PIL import Image

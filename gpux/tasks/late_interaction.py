@@ -14,13 +14,14 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import Head
+from gpux.pipelines import layers, multi_vector, ranking
+from gpux.pipelines.multi_vector import DOCUMENT, QUERY
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import Batch, Expansion, TextGraph
+from gpux.pipelines.text_pipeline import TextPipeline
 from gpux.session import Session
-from gpux.tasks import layers, limits, multi_vector, ranking, special_tokens, texts
-from gpux.tasks.multi_vector import DOCUMENT, QUERY
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.text_graph import Batch, Expansion, TextGraph
-from gpux.tasks.text_pipeline import TextPipeline
-from gpux.tasks.tokens import Text
+from gpux.text import limits, special_tokens, texts
+from gpux.text.tokens import Text
 
 _OUTPUTS = ("last_hidden_state", "token_embeddings")
 _NOTHING = -1e9  # the score of a document without a vector, below any other: as sentence-transformers has it

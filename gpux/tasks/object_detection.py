@@ -14,12 +14,12 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import IMAGE, Head
+from gpux.pipelines import boxes, class_labels, layers
+from gpux.pipelines.boxes import Found
+from gpux.pipelines.image_pipeline import Finish, ImagePipeline, share
+from gpux.pipelines.pipeline import Table
+from gpux.pipelines.pixel_graph import Batch
 from gpux.session import Session
-from gpux.tasks import boxes, class_labels, layers
-from gpux.tasks.boxes import Found
-from gpux.tasks.image_pipeline import Finish, ImagePipeline, share
-from gpux.tasks.pipeline import Table
-from gpux.tasks.pixel_graph import Batch
 
 if TYPE_CHECKING:
     from PIL import Image

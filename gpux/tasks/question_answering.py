@@ -16,12 +16,13 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import Head
+from gpux.pipelines import arguments, spans
+from gpux.pipelines.pieced_pipeline import PiecedPipeline
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import TextGraph
 from gpux.session import Session
-from gpux.tasks import arguments, pieces, qa_samples, spans, special_tokens, texts
-from gpux.tasks.pieced_pipeline import PiecedPipeline
-from gpux.tasks.pieces import Piece
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.text_graph import TextGraph
+from gpux.text import pieces, qa_samples, special_tokens, texts
+from gpux.text.pieces import Piece
 
 _KEYS = ("question", "context")
 _FORM = '{"question": "…", "context": "…"}'

@@ -14,9 +14,9 @@ from gpux import examples
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput, UnsupportedModel
 from gpux.head import Head
+from gpux.pipelines import tensor_items
+from gpux.pipelines.pipeline import Clock, Pipeline, Table
 from gpux.session import Session
-from gpux.tasks import tensor_items
-from gpux.tasks.pipeline import Clock, Pipeline, Table
 
 _PROBES = "proof/probes.npz"
 _SHOWN = 6  # numbers of a tensor that a table shows

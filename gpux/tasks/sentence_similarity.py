@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gpux.artifact import Artifact
+from gpux.pipelines import comparison, layers
+from gpux.pipelines.embedding import EmbeddingPipeline
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import TextGraph
 from gpux.session import Session
-from gpux.tasks import comparison, layers, texts
-from gpux.tasks.embedding import EmbeddingPipeline
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.text_graph import TextGraph
-from gpux.tasks.tokens import Text
+from gpux.text import texts
+from gpux.text.tokens import Text
 
 
 class TaskPipeline(EmbeddingPipeline):
@@ -38,7 +39,7 @@ class TaskPipeline(EmbeddingPipeline):
             normalize: ``True`` scales to unit length, ``False`` leaves out the model's own scaling; as the model's modules say
                 when ``None``.
             truncate_dim: Keep only so many leading dimensions; the model's own when ``None``.
-            **parameters: These, as :meth:`gpux.tasks.embedding.EmbeddingPipeline.embed` takes them.
+            **parameters: These, as :meth:`gpux.pipelines.embedding.EmbeddingPipeline.embed` takes them.
 
         Returns:
             Per text a float32 [dimensions]; per mapping a list of floats, one per sentence: the similarity that the

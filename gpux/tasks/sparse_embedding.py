@@ -13,13 +13,14 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.fields import Fields, modules
 from gpux.head import Head
+from gpux.pipelines import arguments, comparison, layers, ranking
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import TextGraph
+from gpux.pipelines.text_pipeline import TextPipeline
 from gpux.session import Session
-from gpux.tasks import arguments, comparison, layers, limits, ranking, texts
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.prompts import Prompts
-from gpux.tasks.text_graph import TextGraph
-from gpux.tasks.text_pipeline import TextPipeline
-from gpux.tasks.tokens import Text
+from gpux.text import limits, texts
+from gpux.text.prompts import Prompts
+from gpux.text.tokens import Text
 
 _LARGEST = 16 << 20
 """Logits of a batch, each of four bytes: [rows, tokens, vocabulary] of one text may be more."""

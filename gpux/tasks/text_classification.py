@@ -15,12 +15,13 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import Head
+from gpux.pipelines import class_labels, layers
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import TextGraph
+from gpux.pipelines.text_pipeline import TextPipeline
 from gpux.session import Session
-from gpux.tasks import class_labels, layers, limits, texts
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.text_graph import TextGraph
-from gpux.tasks.text_pipeline import TextPipeline
-from gpux.tasks.tokens import Text
+from gpux.text import limits, texts
+from gpux.text.tokens import Text
 
 BEST = "best"
 """``top_k`` when it is not given: the best label as a mapping of its own instead of a list of one."""

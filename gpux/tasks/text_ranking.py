@@ -14,13 +14,14 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput, InvalidSetting, UnsupportedModel
 from gpux.fields import Fields, modules
 from gpux.head import Head
+from gpux.pipelines import arguments, class_labels, layers, ranking
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import TextGraph
+from gpux.pipelines.text_pipeline import TextPipeline
 from gpux.session import Session
-from gpux.tasks import arguments, class_labels, layers, limits, ranking, text_samples, texts
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.prompts import Prompts
-from gpux.tasks.text_graph import TextGraph
-from gpux.tasks.text_pipeline import TextPipeline
-from gpux.tasks.tokens import Text
+from gpux.text import limits, text_samples, texts
+from gpux.text.prompts import Prompts
+from gpux.text.tokens import Text
 
 _PAIR = ("text", "text_pair")
 _EXAMPLE = 'give {"query": "…", "documents": ["…", "…"]}, or a pair: {"text": "…", "text_pair": "…"}'

@@ -14,13 +14,14 @@ from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.head import Head
+from gpux.pipelines import arguments, class_labels, entities
+from gpux.pipelines.pieced_pipeline import PiecedPipeline
+from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.text_graph import TextGraph
 from gpux.session import Session
-from gpux.tasks import arguments, class_labels, entities, pieces, special_tokens, texts
-from gpux.tasks.pieced_pipeline import PiecedPipeline
-from gpux.tasks.pieces import Piece
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.text_graph import TextGraph
-from gpux.tasks.tokens import Text
+from gpux.text import pieces, special_tokens, texts
+from gpux.text.pieces import Piece
+from gpux.text.tokens import Text
 
 
 class TaskPipeline(PiecedPipeline):

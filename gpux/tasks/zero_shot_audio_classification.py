@@ -14,11 +14,12 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.head import AUDIO, TEXT, Head
+from gpux.pipelines import class_labels, layers
+from gpux.pipelines.audio_pipeline import AudioPipeline
+from gpux.pipelines.pipeline import Clock, Table
 from gpux.session import Session
-from gpux.tasks import class_labels, layers, limits, texts, tokens
-from gpux.tasks.audio_pipeline import AudioPipeline
-from gpux.tasks.pipeline import Clock, Table
-from gpux.tasks.tokens import Tokenizer
+from gpux.text import limits, texts, tokens
+from gpux.text.tokens import Tokenizer
 
 TEMPLATE = "This is a sound of {}."
 """The sentence that a label is put into when none is given."""

@@ -19,7 +19,7 @@ TASK = '''
 import json
 from gpux.errors import InvalidInput
 from gpux.head import Head
-from gpux.tasks.pipeline import Pipeline, Table
+from gpux.pipelines.pipeline import Pipeline, Table
 
 class TaskPipeline(Pipeline):
     head = Head("AutoModel", (), ("y",), takes=("image",))

@@ -53,9 +53,18 @@ def test_five_dtypes_from_an_archive(gpux_there, place):
     done = gpux_there("run", place / "dtypes.onnx", place / "five.npz", "--json", "--param", "outputs=z")
     assert done.code == 0, done.err
     assert done.record["results"][0]["output"] == {"z": [4.0]}
-    table = gpux_there("run", "dtypes", place / "five.npz")
-    assert "float32[1, 2]" in table.out
-    assert "bool[1, 2]" in table.out
+
+
+def test_answers_go_to_an_archive_by_their_names(gpux_there, place, tmp_path):
+    done = gpux_there("run", place / "dtypes.onnx", place / "five.npz", "--output", tmp_path / "out.npz")
+    assert done.code == 0, done.err
+    with np.load(tmp_path / "out.npz") as stored:
+        assert {name: stored[name].dtype.name for name in stored.files} == {
+            "y": "float32",
+            "z": "float64",
+            "nb": "bool",
+        }
+        np.testing.assert_array_equal(stored["y"], [[1, 0.5]])
 
 
 def test_what_does_not_fit_is_a_sentence(gpux_there):

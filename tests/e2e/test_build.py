@@ -133,6 +133,24 @@ def test_a_classifier_of_pictures(store, tmp_path):
     np.testing.assert_allclose([one["score"] for one in answer], np.sort(wanted)[::-1], atol=1e-6)
 
 
+def test_a_classifier_of_sound(store, tmp_path):
+    small_graphs.sound_classifier(tmp_path / "net.onnx")
+    (tmp_path / "gpux.yml").write_text(
+        "name: loudness\ntask: audio-classification\ninputs: {wave: input_values}\noutputs: {out: logits}\n"
+        "labels: [loud, quiet]\npreprocessing: {sampling_rate: 8000, normalize: false}\n"
+    )
+    planned = gpux.plan_pull(tmp_path)
+    assert (planned.task, planned.variants, planned.routes) == ("audio-classification", ("fp32",), ("ready",))
+    assert gpux.build(tmp_path).certificate.quality == "exact"
+    wave = np.full(4000, 0.25, np.float32)
+    with gpux.load("loudness", provider="cpu") as model:
+        answer = model({"array": wave, "sampling_rate": 8000})
+    wanted = np.exp([0.25, 0.75]) / np.exp([0.25, 0.75]).sum()
+    assert {one["label"]: one["score"] for one in answer} == pytest.approx(
+        {"loud": wanted[0], "quiet": wanted[1]}, abs=1e-6
+    )
+
+
 WRONG = [
     # text, line, what is said, hint
     ("task: rwa\n", 1, "GPUX has no task `rwa`", "did you mean `raw`"),

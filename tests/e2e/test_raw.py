@@ -77,6 +77,13 @@ def test_what_does_not_fit_names_the_inputs_of_the_graph(linear, item, parameter
     assert hint in caught.value.hint
 
 
+def test_a_table_shows_types_and_the_first_numbers(linear):
+    table = linear.pipeline.table(["x.npy"], linear([{"x": X}]))
+    assert table.columns == ("input", "output", "type", "values")
+    first = " ".join(f"{number:.4g}" for number in (X @ WEIGHT).ravel())
+    assert table.rows == (("x.npy", "y", "float32[2, 3]", first),)
+
+
 def test_numbers_that_are_none_pass_where_they_are_allowed(linear):
     assert np.isnan(linear({"x": [[np.nan, 0, 0, 0]]}, allow_nan=True)["y"]).all()
 

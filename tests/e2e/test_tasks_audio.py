@@ -19,8 +19,8 @@ from vision_tasks import open_task
 import gpux
 from gpux.errors import InvalidInput, UnsupportedModel
 from gpux.model import Model
+from gpux.pipelines import audio_graph
 from gpux.planning import Request
-from gpux.tasks import audio_graph
 
 TASKS = {
     "wav2vec2-group": "audio-classification",
@@ -352,3 +352,13 @@ def test_a_speech_model_is_pulled_and_read_back(opened, reference, store, tmp_pa
     with gpux.load(gpux.pull(str(folder))) as pulled:
         assert pulled.task == "automatic-speech-recognition"
         assert pulled(path) == opened["ctc-layer"](path)
+
+
+def test_a_recording_that_fails_is_told_and_the_rest_goes_on(opened, expected, tmp_path):
+    good = sounds("ctc-layer")
+    items = [good[0], tmp_path / "gone.wav", good[1], np.zeros(0, np.float32), good[2]]
+    found = list(opened["ctc-layer"].stream(iter(items), fail_fast=False))
+    assert [type(one) is gpux.Failed for one in found] == [False, True, False, True, False]
+    same([found[0], found[2], found[4]], expected["ctc-layer"]["plain"][:3])
+    assert found[1].called("gone.wav").message == f"gone.wav (`{tmp_path / 'gone.wav'}`) is missing"
+    assert found[3].error.message == "input 3 is an empty recording"

@@ -13,10 +13,10 @@ from gpux import tasks
 from gpux.artifact import Artifact, File, Manifest, Source
 from gpux.discovery import discover
 from gpux.errors import CorruptArtifact, UnsupportedModel
+from gpux.pipelines.pipeline import Clock
 from gpux.planning import Plan
 from gpux.provider import Options
 from gpux.session import Session
-from gpux.tasks.pipeline import Clock
 
 TOKENIZER = {
     "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,

@@ -8,7 +8,7 @@ import models
 import numpy as np
 import pytest
 
-from gpux.tasks import layers, pooling, safetensors
+from gpux.pipelines import layers, pooling, safetensors
 
 TEXTS, LENGTH, HIDDEN, PROMPT = 40, 23, 16, 3
 

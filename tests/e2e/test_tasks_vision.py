@@ -12,7 +12,7 @@ from references import tiny_vision
 from vision_tasks import film, open_task, picture
 
 from gpux.errors import InvalidInput, InvalidSetting
-from gpux.tasks.pipeline import Clock
+from gpux.pipelines.pipeline import Clock
 
 PICTURES = {"a": (61, 45), "b": (40, 70), "c": (61, 45)}
 CALLS = [(name, call) for name, (_, calls) in tiny_vision.CALLS.items() for call in calls]

@@ -18,7 +18,7 @@ from references import corpus
 import gpux
 from gpux.artifact import Artifact, File, Manifest, Source
 from gpux.errors import ExporterMissing
-from gpux.tasks.tokens import Tokenizer
+from gpux.text.tokens import Tokenizer
 
 LIMIT = 64
 NAMES = (

@@ -21,11 +21,11 @@ from gpux.bench.workload import prepare
 from gpux.campaign.source_model import open_source
 from gpux.errors import InvalidSetting, RunFailed, UnsafeWeights, UnsupportedModel
 from gpux.export.torch_graph import open_torch
+from gpux.pipelines.pipeline import STAGES, Clock
 from gpux.planning import Plan
 from gpux.reference import parse
 from gpux.session import Session
 from gpux.sources import Wants, fetch, look
-from gpux.tasks.pipeline import STAGES, Clock
 
 TEXTS = corpus.texts()[:48]
 PLAN = Plan("pytorch", "fp32", 2, strict=False, reason="the test's own")

@@ -17,7 +17,7 @@ from gpux.cli.pictures import Folder
 from gpux.cli.sinks import JsonLines
 from gpux.cli.spreadsheets import Rows
 from gpux.errors import InvalidInput, UsageError
-from gpux.tasks.pipeline import Table
+from gpux.pipelines.pipeline import Table
 
 WRONG = InvalidInput("it is bad", hint="leave it out")
 

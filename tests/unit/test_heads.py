@@ -171,3 +171,36 @@ TRANSFORMER = "sentence_transformers.models.Transformer"
 )
 def test_the_files_say_what_kind_a_model_is(config, settings, modules, kind):
     assert kind_of(config, settings, modules) == kind
+
+
+@pytest.mark.parametrize(
+    ("saved", "config", "requested", "task"),
+    [
+        ("CLIPModel", {"text_config": {}, "vision_config": {}}, None, "zero-shot-image-classification"),
+        ("SiglipModel", {"text_config": {}, "vision_config": {}}, None, "zero-shot-image-classification"),
+        ("CLIPModel", {"text_config": {}, "vision_config": {}}, "multimodal-embedding", "multimodal-embedding"),
+        ("ViltForQuestionAnswering", {"vocab_size": 9, "max_position_embeddings": 40, "image_size": 384}, None, "visual-question-answering"),
+        ("XCLIPModel", {"text_config": {}, "vision_config": {"num_frames": 8}}, None, "zero-shot-video-classification"),
+        ("LayoutLMForQuestionAnswering", {"vocab_size": 9, "max_2d_position_embeddings": 1024}, None, "document-question-answering"),
+    ],
+)  # fmt: skip
+def test_models_of_texts_beside_something_else(saved, config, requested, task):
+    found = choose_task(
+        HEADS, {"architectures": [saved], **config}, pipeline_tag=None, embeds=False, requested=requested, name="org/some-name"
+    )  # fmt: skip
+    assert found == task
+
+
+@pytest.mark.parametrize(
+    ("saved", "config", "requested"),
+    [
+        ("CLIPModel", {"text_config": {}, "vision_config": {}}, "image-classification"),
+        ("LayoutLMForSequenceClassification", {"vocab_size": 9, "max_2d_position_embeddings": 1024}, "text-classification"),
+        ("ViltForQuestionAnswering", {"vocab_size": 9, "max_position_embeddings": 40, "image_size": 384}, "multimodal-embedding"),
+    ],
+)  # fmt: skip
+def test_a_model_is_given_all_that_it_takes(saved, config, requested):
+    with pytest.raises(UnsupportedModel, match=f"no trained head for {requested}"):
+        choose_task(
+            HEADS, {"architectures": [saved], **config}, pipeline_tag=None, embeds=False, requested=requested, name="org/some-name"
+        )  # fmt: skip

@@ -1,23 +1,26 @@
 """A new task is one file, a new provider one file and its line in pyproject.toml: tried on a copy of the package."""
 
 import json
+import math
+import os
 import shutil
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import entry_points
 
+import docs_pages
 import pytest
 from house import ROOT
 
 from gpux import tasks
 from gpux.discovery import discover
-from gpux.tasks.pipeline import Pipeline
+from gpux.pipelines.pipeline import Pipeline
 
 TASK = '''
 """Counts letters."""
 from gpux.head import Head
-from gpux.tasks.pipeline import Pipeline, Table
+from gpux.pipelines.pipeline import Pipeline, Table
 class TaskPipeline(Pipeline):
     head = Head("AutoModel", (), ("last_hidden_state",))
     def is_item(self, inputs): return isinstance(inputs, str)
@@ -37,8 +40,23 @@ try:
 except UnknownTask as error:
     hint = error.hint
 task = found.__new__(found)  # without an artifact to open
-from gpux.tasks.pipeline import Clock
+from gpux.pipelines.pipeline import Clock
 print(json.dumps([gpux.__file__, list(gpux.tasks.names()), task.answer(["four"], Clock()), hint]))
+"""
+
+# The graph gives the mean of each colour, which the processor makes 1 of white and -1 of black.
+TRY_EXAMPLE = """
+import json
+from pathlib import Path
+from PIL import Image
+from vision_tasks import SMALL, means_graph, open_task
+import gpux
+import task_reference
+task = open_task(Path("model"), "image-scoring", means_graph(), {"preprocessor_config.json": SMALL, "config.json": {}})
+pictures = [Image.new("RGB", (20, 30), colour) for colour in ("white", "black")]
+answers = list(task.stream(pictures, scale=10))
+table = task.table(pictures, answers)
+print(json.dumps([gpux.__file__, answers, table.columns, table.rows, task_reference.page()]))
 """
 
 
@@ -59,6 +77,30 @@ def test_a_task_is_added_by_one_file(copy):
     assert set(names) == {*tasks.names(), "letter-count"}
     assert answers == [4]
     assert "letter-count" in hint
+
+
+def test_the_task_that_the_guide_shows_is_one_file_too_and_documents_itself(copy):
+    guide = docs_pages.blocks((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    shown = next(block.text for block in guide if "class TaskPipeline" in block.text)
+    (copy / "gpux/tasks/image_scoring.py").write_text(shown)
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_EXAMPLE],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (copy, ROOT / "tests", ROOT / "scripts")))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    file, answers, columns, rows, page = json.loads(done.stdout)
+    assert file.startswith(str(copy))
+    white, black = (10 / (1 + math.exp(-mean)) for mean in (1, -1))
+    assert answers == pytest.approx([white, black], abs=1e-5)
+    assert columns == ["image", "score"]
+    assert rows == [["image 0", f"{white:.4f}"], ["image 1", f"{black:.4f}"]]
+    row = "| [`image-scoring`](#image-scoring) | image | one number for each picture, such as how well people like it | `scale` |"
+    assert row in page.splitlines()
+    assert "| `scale` | `1.0` | What a score from 0 to 1 is multiplied by. |" in page.splitlines()
 
 
 def test_every_name_in_the_list_of_tasks_is_a_task():

@@ -23,7 +23,7 @@ LEAVES = {
 }
 BELOW_FIELDS = LEAVES | {"artifact", "fields"}
 BELOW_SOURCES = LEAVES | {"reference", "artifact", "integrity"}
-BELOW_TASKS = LEAVES | {"artifact", "integrity", "provider", "planning", "session"}
+BELOW_TASKS = {"pipelines"} | LEAVES | {"artifact", "integrity", "provider", "planning", "session"}
 
 LAW = {
     # room: the rooms that it may import, itself always among them
@@ -32,6 +32,7 @@ LAW = {
     "artifact": LEAVES | {"reference"},
     "fields": LEAVES | {"artifact"},
     # What a person has → what a graph takes, by the model's own files; they know neither graphs nor tasks.
+    "text": BELOW_FIELDS,
     "images": BELOW_FIELDS,
     "audio": BELOW_FIELDS,
     "integrity": LEAVES | {"artifact"},
@@ -43,14 +44,26 @@ LAW = {
     "blueprint": LEAVES,
     # The proof runs the graph on the CPU provider, and each task declares the head that it needs exported.
     "registry": BELOW_SOURCES
-    | {"blueprint", "worker", "sources", "export", "discovery", "provider", "planning", "session", "tasks"},
+    | {
+        "blueprint",
+        "worker",
+        "sources",
+        "export",
+        "discovery",
+        "provider",
+        "planning",
+        "session",
+        "pipelines",
+        "tasks",
+    },
     "provider": {"errors", "settings", "hardware", "tensors"},
     "discovery": {"entry_points", "errors", "provider"},
     "planning": LEAVES | {"artifact", "provider"},
     # What was found out by trying: it asks providers, proves with the registry's prover, and chooses.
     "machine": BELOW_SOURCES | {"worker", "export", "discovery", "provider", "planning", "registry"},
     "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
-    "tasks": BELOW_FIELDS | {"integrity", "session", "images", "audio"},
+    "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio"},
+    "tasks": BELOW_FIELDS | {"session", "text", "images", "audio", "pipelines"},
     "model": BELOW_TASKS | {"tasks", "the door"},
     "loading": BELOW_TASKS | {"discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
@@ -88,7 +101,7 @@ ROOMS_OF_ONE_MODULE = {"sources.snapshot"}
 
 
 def room(name):
-    """The room of a module: ``gpux.tasks.pipeline`` → ``tasks``; ``gpux`` itself is the door."""
+    """The room of a module: ``gpux.pipelines.pipeline`` → ``tasks``; ``gpux`` itself is the door."""
     package, _, rest = name.partition(".")
     if package == "gpux_providers":
         return "providers"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import gpux
 from gpux.errors import GpuxError, InvalidInput, RunFailed
-from gpux.tasks.pipeline import Pipeline, Table
+from gpux.pipelines.pipeline import Pipeline, Table
 
 BAD = "bad"
 UNREAD = GpuxError("`x.jpg` cannot be read", hint="check the path")

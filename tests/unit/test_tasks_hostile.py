@@ -12,13 +12,13 @@ from transformers import AutoTokenizer
 from gpux import tasks
 from gpux.artifact import Artifact, File, Manifest, Source
 from gpux.errors import CorruptArtifact, UnsafePath, UnsupportedModel
+from gpux.pipelines.pipeline import Clock
 from gpux.planning import Plan
 from gpux.provider import Placement
 from gpux.reference import parse
 from gpux.registry import assembly
 from gpux.session import Session
 from gpux.sources.snapshot import Snapshot, SourceFile
-from gpux.tasks.pipeline import Clock
 from gpux.tensors import TensorSpec
 
 TOKENIZER = {

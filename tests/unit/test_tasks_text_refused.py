@@ -11,10 +11,10 @@ import pytest
 from gpux import tasks
 from gpux.artifact import Artifact, File, Manifest, Source
 from gpux.errors import UnsupportedModel
+from gpux.pipelines.pipeline import Clock
 from gpux.planning import Plan
 from gpux.provider import Placement
 from gpux.session import Session
-from gpux.tasks.pipeline import Clock
 from gpux.tensors import TensorSpec
 
 TOKENS, QUESTIONS, MASKS, LABELS = (

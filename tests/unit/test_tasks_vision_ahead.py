@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from gpux.errors import InvalidInput
-from gpux.tasks.ahead import ahead
+from gpux.pipelines.ahead import ahead
 
 
 def threads():

@@ -10,9 +10,9 @@ from references import vision_arrays as given
 from vision_tasks import SMALL, constant_graph, open_task
 
 from gpux.errors import InvalidInput, UnsupportedModel
-from gpux.tasks import boxes, interpolation, segments
-from gpux.tasks.pipeline import Clock
-from gpux.tasks.segments import Thresholds
+from gpux.pipelines import boxes, interpolation, segments
+from gpux.pipelines.pipeline import Clock
+from gpux.pipelines.segments import Thresholds
 
 OUTPUTS = given.outputs()
 HALVES = Thresholds(query=given.THRESHOLD, mask=0.2, overlap=0.4)

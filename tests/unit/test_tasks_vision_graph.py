@@ -11,8 +11,8 @@ from onnx import TensorProto
 from vision_tasks import SMALL, means_graph, open_task, picture
 
 from gpux.errors import InvalidInput, UnsupportedModel
-from gpux.tasks.failures import Failed
-from gpux.tasks.pipeline import Clock
+from gpux.pipelines.failures import Failed
+from gpux.pipelines.pipeline import Clock
 
 TASK = "image-classification"
 CONFIG = {"id2label": {"0": "red", "1": "green", "2": "blue"}}

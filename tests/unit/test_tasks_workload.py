@@ -16,10 +16,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from gpux import tasks
 from gpux.artifact import Artifact, File, Manifest, Source
 from gpux.errors import InvalidInput, InvalidSetting
+from gpux.pipelines.pipeline import Clock, Pipeline, Table
 from gpux.planning import Plan
 from gpux.provider import Placement
 from gpux.session import Session
-from gpux.tasks.pipeline import Clock, Pipeline, Table
 from gpux.tensors import TensorSpec
 
 SENTENCES, FEATURES, CLASSES = "sentence-similarity", "feature-extraction", "text-classification"

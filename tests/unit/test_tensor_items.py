@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpux.errors import InvalidInput
-from gpux.tasks.tensor_items import arrays
+from gpux.pipelines.tensor_items import arrays
 from gpux.tensors import TensorSpec
 
 ONE = (TensorSpec("x", "float32", ("n", 2)),)

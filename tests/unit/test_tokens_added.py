@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from gpux.artifact import Artifact, File, Manifest, Source
-from gpux.tasks import tokens
+from gpux.text import tokens
 
 SPECIAL = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
 TOKENIZER = {

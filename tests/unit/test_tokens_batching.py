@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpux.tasks import batching
+from gpux.text import batching
 
 
 @given(

@@ -8,7 +8,7 @@ import pytest
 
 from gpux.artifact import Artifact, File, Manifest, Source
 from gpux.errors import CorruptArtifact
-from gpux.tasks import limits, tokens
+from gpux.text import limits, tokens
 
 BERT = {"model_type": "bert", "max_position_embeddings": 512}
 ROBERTA = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
