@@ -37,7 +37,7 @@ class Cell:
         seconds: ``pull``, ``convert`` and ``prove``; ``pull`` is all of it, from a Hub on loopback.
         parity: Class and figures of the proof at pull, on the CPU provider.
         difference: Largest difference of the task's answers from transformers', absolute and relative, and where.
-        providers: Provider → class and figures of its proof, and the difference of its answers.
+        providers: Provider → class and figures of its proof, the difference of its answers, and what real weights' said.
         versions: The exporter's packages.
     """
 
@@ -61,7 +61,7 @@ class Cell:
     @classmethod
     def of(cls, family: Family, *, fast: bool, exporter: str | None) -> Cell:
         """A cell that nothing has happened to yet."""
-        weights = "real" if family.source else "random"
+        weights = "real" if family.real else "random"
         shape = family.shape(fast=fast)
         return cls(family.name, family.title, family.like, family.task, shape, weights, exporter or DEFAULT)
 
@@ -120,6 +120,14 @@ def table(cells: Sequence[Cell], identity: Mapping[str, Any]) -> str:
         f"| {' | '.join('---' for _ in columns)} |",
         *(_row(cell, names, other.get(cell.family)) for cell in rows),
     ]
+    checked = [
+        f"| {cell.family} | {cell.exporter} | {name} | {_cell(found['checked'])} |"
+        for cell in cells
+        for name, found in cell.providers.items()
+        if "checked" in found
+    ]
+    if checked:
+        lines += ["", "| real weights | by | on | what they answer |", "| --- | --- | --- | --- |", *checked]
     wrong = [cell for cell in cells if cell.status != PASSED]
     if wrong:
         lines += ["", "| not passed | by | why |", "| --- | --- | --- |"]

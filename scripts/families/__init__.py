@@ -7,9 +7,9 @@ from families.record import Family
 
 def families() -> tuple[Family, ...]:
     """Every family, in the order of the matrix."""
-    from families import audio, pairs, text, vision
+    from families import audio, pairs, real, text, vision
 
-    return (*text.FAMILIES, *vision.FAMILIES, *audio.FAMILIES, *pairs.FAMILIES)
+    return (*real.FAMILIES, *text.FAMILIES, *vision.FAMILIES, *audio.FAMILIES, *pairs.FAMILIES)
 
 
 def find(name: str) -> Family:

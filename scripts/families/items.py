@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from families import expectations, mails
 
 _SEED = 20261126
 _TEXTS = [
@@ -116,6 +119,11 @@ def _asked_pictures(folder: Path, mask: str) -> list[Any]:
     return [{"image": path, "question": "what is in the picture?"} for path in _pictures(folder, mask)]
 
 
+def _photographs(*_: object) -> list[Any]:
+    folder = files("sklearn.datasets.images")
+    return [str(folder / name) for name in expectations.PHOTOGRAPHS]
+
+
 KINDS: dict[str, Callable[..., list[Any]]] = {
     "sentences": lambda *_: list(_TEXTS),
     "masked": _masked,
@@ -127,4 +135,7 @@ KINDS: dict[str, Callable[..., list[Any]]] = {
     "recordings_48k": lambda folder, mask: _recordings(folder, mask, rate=48_000),
     "videos": _videos,
     "asked_pictures": _asked_pictures,
+    "photographs": _photographs,
+    "ordered": lambda *_: expectations.sentences(),
+    "mails": lambda *_: [mail.text for mail in mails.parts()[1]],
 }

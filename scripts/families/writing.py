@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
     """Write it; what was made: the number of parameters."""
     torch.manual_seed(zlib.crc32(family.name.encode()))
     folder.mkdir(parents=True, exist_ok=True)
+    if family.made:
+        made: dict[str, Any] = importlib.import_module(f"families.{family.made}").write(folder)
+        return made
     if family.timm:
         return _timm(family.timm, folder)
     kind = getattr(transformers, family.architecture)
@@ -56,18 +61,27 @@ _SAID = (
 def _timm(architecture: str, folder: Path) -> dict[str, Any]:
     """A timm model as its repositories have it: its own weights' names, and a configuration without ``model_type``."""
     import timm
-    from safetensors.torch import save_file
 
     model = timm.create_model(architecture, pretrained=False)
-    told = {name: model.pretrained_cfg[name] for name in _SAID if name in model.pretrained_cfg}
-    randomize(model, size=tuple(told["input_size"][1:]))
+    randomize(model, size=tuple(model.pretrained_cfg["input_size"][1:]))
+    return store_timm(architecture, model, folder, {})
+
+
+def store_timm(architecture: str, model: Any, folder: Path, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Store a model of timm's, some entries of its ``pretrained_cfg`` changed."""
+    from safetensors.torch import save_file
+
+    said = {name: model.pretrained_cfg[name] for name in _SAID if name in model.pretrained_cfg}
     save_file(
         {name: weight.contiguous() for name, weight in model.state_dict().items()},
         folder / "model.safetensors",
         {"format": "pt"},
     )
     counts = {"num_classes": model.num_classes, "num_features": model.num_features}
-    _json(folder / "config.json", {"architecture": architecture, **counts, "pretrained_cfg": told})
+    _json(
+        folder / "config.json",
+        {"architecture": architecture, **counts, "pretrained_cfg": {**said, **changed}},
+    )
     return {"parameters": sum(weight.numel() for weight in model.parameters())}
 
 
