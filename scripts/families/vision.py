@@ -99,6 +99,7 @@ FAMILIES = (
         ),
         config={"image_size": 224, "width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280, "dropout_rate": 0.2},
         reduced={"num_block_repeats": [1] * 7},
+        refused={"transformers:openvino": "its last pooling has a window of 1280 on a map of 7, which OpenVINO does not take"},
     ),
     Family(
         name="dinov2", title="DINOv2", like="facebook/dinov2-small", task="image-feature-extraction", exact=True,
