@@ -164,6 +164,8 @@ def _pixels(config: Mapping[str, Any], processor: Mapping[str, Any], shape: Shap
     frames = fixed[1] if len(fixed) == 5 else None
     free = _free(processor) and not (height and width)
     size = _size(processor) or _square(vision.get("image_size")) or _timm_size(config) or (224, 224)
+    step = _divisor(processor)
+    size = (-(-size[0] // step) * step, -(-size[1] // step) * step)
     many = _whole(vision.get("num_frames"), least=1) or _whole(config.get("num_frames"), least=1) or 16
     return Pixels(
         channels=channels or _whole(vision.get("num_channels"), least=1) or 3,
@@ -171,7 +173,7 @@ def _pixels(config: Mapping[str, Any], processor: Mapping[str, Any], shape: Shap
         width=width or size[1],
         frames=(frames or min(many, 64)) if video else 0,
         free=free,
-        divisor=_divisor(processor),
+        divisor=step,
     )
 
 
@@ -191,9 +193,11 @@ def _free(processor: Mapping[str, Any]) -> bool:
     if processor.get("do_resize") is False:
         return True
     size = processor.get("size")
-    if processor.get("keep_aspect_ratio") or processor.get("size_divisor"):
-        return True
     keys = set(size) if isinstance(size, dict) else set()
+    if processor.get("keep_aspect_ratio"):
+        return True
+    if processor.get("size_divisor"):
+        return not {"height", "width"} <= keys
     if keys & {"longest_edge", "max_height", "max_width"}:
         return True
     # ConvNeXt crops what is smaller than 384 by a share of its own.

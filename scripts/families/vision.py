@@ -183,7 +183,6 @@ FAMILIES = (
             "mask_feature_size": 64, "encoder_feedforward_dim": 128, "dim_feedforward": 128, "num_queries": 20,
         },
         processor=processor("Mask2FormerImageProcessor", square(384), 2, IMAGENET, ignore_index=255, do_reduce_labels=False, num_labels=80, size_divisor=32),
-        limit="its pixel decoder keeps the size of the traced picture: at others the graph fails, and the proof refuses it",
     ),
     Family(
         name="maskformer", title="MaskFormer", like="facebook/maskformer-swin-tiny-ade", task="image-segmentation",
