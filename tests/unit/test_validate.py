@@ -119,3 +119,17 @@ def test_the_table_shows_what_failed_and_keeps_the_page_round_it(tmp_path):
     again = page.read_text()
     assert again.endswith("\nAfter.\n")
     assert again.count("families:") == 1
+
+
+def test_a_level_of_a_picture_may_round_the_other_way():
+    grey = np.array([[0, 100], [200, 255]], np.uint8)
+    near, far = grey.copy(), grey.copy()
+    near[0, 1] += 1
+    far[0, 1] += 2
+    told = [
+        validate_answers.compare(validate_answers.flatten(grey), validate_answers.flatten(one))
+        for one in (near, far)
+    ]
+    assert [one.equal for one in told] == [True, False]
+    scores = [validate_answers.flatten(np.array([0.5, value])) for value in (1.0, 1.01)]
+    assert not validate_answers.compare(*scores).equal
