@@ -194,7 +194,8 @@ def _free(processor: Mapping[str, Any]) -> bool:
         return True
     size = processor.get("size")
     keys = set(size) if isinstance(size, dict) else set()
-    if processor.get("keep_aspect_ratio"):
+    never_resized = size is None and _divisor(processor) > 1
+    if processor.get("keep_aspect_ratio") or never_resized:
         return True
     if processor.get("size_divisor"):
         return not {"height", "width"} <= keys

@@ -39,6 +39,7 @@ PICTURES = {
         32,
     ),
     "sides padded to multiples": ({"size": {"shortest_edge": 384}, "size_divisor": 32}, None, True, 32),
+    "an upscaler": ({"do_pad": True, "pad_size": 8, "do_rescale": True}, None, True, 8),
     "padded, never resized": ({"do_resize": False, "do_pad": True, "size_divisor": 8}, None, True, 8),
 }
 
