@@ -178,6 +178,19 @@ def _described_videos(folder: str, items: list[Any], parameters: Mapping[str, An
     return answered
 
 
+def _documents(folder: str, items: list[Any], parameters: Mapping[str, Any], task: str) -> Any:
+    from transformers import AutoModelForDocumentQuestionAnswering, AutoTokenizer, pipeline
+
+    words = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForDocumentQuestionAnswering.from_pretrained(folder)
+    run = pipeline(task, model=model, tokenizer=words, device="cpu")
+    pages = [list(zip(item["words"], item["boxes"], strict=True)) for item in items]
+    return [
+        run(image=None, question=item["question"], word_boxes=page, **parameters)
+        for item, page in zip(items, pages, strict=True)
+    ]
+
+
 def _sound(path: str) -> Any:
     with wave.open(path, "rb") as file:
         rate, frames = file.getframerate(), file.readframes(file.getnframes())
@@ -201,6 +214,7 @@ _ASKS = {
     "resolution": _resolution,
     "asked_pictures": _asked_pictures,
     "described_videos": _described_videos,
+    "documents": _documents,
 }
 
 

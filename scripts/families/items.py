@@ -124,6 +124,19 @@ def _photographs(*_: object) -> list[Any]:
     return [str(folder / name) for name in expectations.PHOTOGRAPHS]
 
 
+def _documents(*_: object) -> list[Any]:
+    """A page as a reader of its text would give it: words, and where each stands in thousandths."""
+    words = ["The", "total", "of", "the", "music", "and", "films", "is", "nine", "in", "London"]
+    boxes = [
+        [50 + 90 * (i % 6), 100 + 60 * (i // 6), 120 + 90 * (i % 6), 130 + 60 * (i // 6)]
+        for i in range(len(words))
+    ]
+    return [
+        {"question": asked, "words": words, "boxes": boxes}
+        for asked in ("What is the total?", "Where is it?")
+    ]
+
+
 KINDS: dict[str, Callable[..., list[Any]]] = {
     "sentences": lambda *_: list(_TEXTS),
     "masked": _masked,
@@ -135,6 +148,7 @@ KINDS: dict[str, Callable[..., list[Any]]] = {
     "recordings_48k": lambda folder, mask: _recordings(folder, mask, rate=48_000),
     "videos": _videos,
     "asked_pictures": _asked_pictures,
+    "documents": _documents,
     "photographs": _photographs,
     "ordered": lambda *_: expectations.sentences(),
     "mails": lambda *_: [mail.text for mail in mails.parts()[1]],

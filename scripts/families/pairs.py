@@ -60,8 +60,7 @@ FAMILIES = (
     ),
     Family(
         name="layoutlm", title="LayoutLM", like="impira/layoutlm-document-qa", task="document-question-answering",
-        architecture="LayoutLMForQuestionAnswering", items="documents", reduced=_TOWER,
+        architecture="LayoutLMForQuestionAnswering", items="documents", asks="documents", reduced=_TOWER,
         tokenizer=("wordpiece", {"size": 30522}),
-        limit="it is given words with their boxes, which only a reader of the picture's text (OCR) can tell",
     ),
 )  # fmt: skip
