@@ -186,7 +186,7 @@ def _documents(folder: str, items: list[Any], parameters: Mapping[str, Any], tas
     run = pipeline(task, model=model, tokenizer=words, device="cpu")
     pages = [list(zip(item["words"], item["boxes"], strict=True)) for item in items]
     return [
-        run(image=None, question=item["question"], word_boxes=page, **parameters)
+        run({"image": None, "question": item["question"], "word_boxes": page}, **parameters)
         for item, page in zip(items, pages, strict=True)
     ]
 
