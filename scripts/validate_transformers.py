@@ -112,7 +112,7 @@ def _questions(folder: str, items: list[Any], _: Mapping[str, Any], __: str) -> 
 
 
 def _resolution(folder: str, items: list[Any], _: Mapping[str, Any], __: str) -> Any:
-    """Pictures as the pipeline gave them until transformers 5 dropped it."""
+    """Pictures as the pipeline gave them until transformers 5 dropped it, without what its processor had padded."""
     import torch
     from PIL import Image
     from transformers import AutoImageProcessor, AutoModelForImageToImage
@@ -123,8 +123,11 @@ def _resolution(folder: str, items: list[Any], _: Mapping[str, Any], __: str) ->
     for item in items:
         with Image.open(item) as picture:
             inputs = processor(picture.convert("RGB"), return_tensors="pt")
+            width, height = picture.size
         with torch.inference_mode():
             made = model(**inputs).reconstruction[0].float().clamp(0, 1).numpy()
+        scale = made.shape[-1] // inputs["pixel_values"].shape[-1]
+        made = made[:, : height * scale, : width * scale]
         answered.append(np.moveaxis((made * 255.0).round().astype(np.uint8), 0, -1))
     return answered
 
