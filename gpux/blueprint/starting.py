@@ -79,7 +79,9 @@ def text(source: str, summary: GraphSummary, *, task: str | None, tasks: Sequenc
     """
     return _TEXT.format(
         task=task or "raw",
-        tasks=textwrap.fill(", ".join(tasks), 100, initial_indent="#   ", subsequent_indent="#   "),
+        tasks=textwrap.fill(
+            ", ".join(tasks), 100, initial_indent="#   ", subsequent_indent="#   ", break_on_hyphens=False
+        ),
         source=_quoted(source),
         variants=", ".join(VARIANT_NAMES[1:]),
         inputs=_names(summary.inputs),
