@@ -201,7 +201,7 @@ def test_a_document_that_ends_early_is_whole_json_and_says_so():
 
 @PTY
 def test_a_long_run_shows_its_rate_and_leaves_nothing(tmp_path):
-    texts = json.dumps([f"{n} {'word ' * 40}" for n in range(9000)])
+    texts = json.dumps([f"{n} {'word ' * 40}" for n in range(30_000)])
     (tmp_path / "x.json").write_text(texts)
     words = [
         "run",
@@ -215,8 +215,8 @@ def test_a_long_run_shows_its_rate_and_leaves_nothing(tmp_path):
     ]
     code, out, seen = on_a_terminal(words)
     assert (code, out) == (0, "")
-    assert re.search(r"[\d,]+/9,000 sentences  [\d,]+ sentences/s  0:00:\d\d left", seen)
-    assert seen.rpartition("\x1b[2K")[2].strip() == f"9000 answers are in {tmp_path}/x.npz"
+    assert re.search(r"[\d,]+/30,000 sentences  [\d,]+ sentences/s  0:00:\d\d left", seen)
+    assert seen.rpartition("\x1b[2K")[2].strip() == f"30000 answers are in {tmp_path}/x.npz"
     assert "sentences/s" not in on_a_terminal([*words, "--quiet"])[2]
 
 

@@ -157,12 +157,12 @@ def test_an_empty_folder(tmp_path):
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from gpux.errors import InvalidSetting
+from gpux.errors import ExtraMissing
 from gpux.images.loading import open_image
 from gpux.images.video import open_video
 try:
     open_video(b"a film", frames=2) if sys.argv[2] == "av" else open_image(b"a picture")
-except InvalidSetting as error:
+except ExtraMissing as error:
     print(error.message, error.hint, sep=" | ")
 """
 
