@@ -21,7 +21,9 @@ from gpux.export.inputs import Inputs
 from gpux.export.symbolic import sizes_kept
 from gpux.export.whole_pictures import whole_pictures
 
-_EXTERNAL_ABOVE = 1 << 30  # protobuf's own limit is 2 GiB; below this a single file opens as fast
+_EXTERNAL_ABOVE = (
+    128 << 20
+)  # bytes: beside the graph, weights are mapped instead of being parsed out of it, a copy less at opening
 _LONGEST = {"samples": 16_000 * 3_600, "height": 8_192, "width": 8_192}
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
 
