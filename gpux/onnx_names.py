@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpux.onnx_reader import Buffer, OnnxError
+from gpux.onnx_reader import Buffer, OnnxError, varint
 
 _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # of GraphProto
 _GRAPH = 7  # of ModelProto
@@ -128,13 +128,13 @@ def _fields(view: Buffer) -> Iterator[_Field]:
     at, end = 0, len(view)
     while at < end:
         start = at
-        tag, at = _varint(view, at)
+        tag, at = varint(view, at)
         content: Buffer | None = None
         wire = tag & 7
         if wire == 0:
-            _, at = _varint(view, at)
+            _, at = varint(view, at)
         elif wire == 2:
-            size, at = _varint(view, at)
+            size, at = varint(view, at)
             if size > end - at:
                 raise OnnxError("a field runs past its end")
             content = view[at : at + size]
@@ -146,16 +146,3 @@ def _fields(view: Buffer) -> Iterator[_Field]:
         if at > end:
             raise OnnxError("a field runs past its end")
         yield _Field(tag >> 3, view[start:at], content)
-
-
-def _varint(view: Buffer, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(view) or shift > 63:
-            raise OnnxError("a number runs past its end")
-        byte = view[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

@@ -208,16 +208,16 @@ def _dimension(view: Buffer) -> int | str | None:
 def _fields(view: Buffer) -> Iterator[tuple[int, int | Buffer]]:
     at, end = 0, len(view)
     while at < end:
-        tag, at = _varint(view, at)
+        tag, at = varint(view, at)
         number, wire = tag >> 3, tag & 7
         if number == 0:
             raise OnnxError("field number 0")
         if wire == 0:
-            value, at = _varint(view, at)
+            value, at = varint(view, at)
             yield number, value
             continue
         if wire == 2:
-            size, at = _varint(view, at)
+            size, at = varint(view, at)
         elif wire in {1, 5}:
             size = 8 if wire == 1 else 4
         else:
@@ -228,7 +228,12 @@ def _fields(view: Buffer) -> Iterator[tuple[int, int | Buffer]]:
         at += size
 
 
-def _varint(view: Buffer, at: int) -> tuple[int, int]:
+def varint(view: Buffer, at: int) -> tuple[int, int]:
+    """The number that begins there, in protobuf's base of 128, and where the next field begins.
+
+    Raises:
+        OnnxError: It runs past the end.
+    """
     value = shift = 0
     while True:
         if at >= len(view) or shift > 63:
@@ -244,7 +249,7 @@ def _varint(view: Buffer, at: int) -> tuple[int, int]:
 def _packed(view: Buffer) -> Iterator[int]:
     at = 0
     while at < len(view):
-        value, at = _varint(view, at)
+        value, at = varint(view, at)
         yield value
 
 

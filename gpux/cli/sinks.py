@@ -159,19 +159,11 @@ class Document(Sink):
         self._write(f"\n  ],\n{tail}\n")
 
 
-class JsonLines(Sink):
-    """A line of JSON per input; the lines so far can be read while the run goes on, and after it ended early."""
+class Lines(Sink):
+    """A file that grows line by line: what is there so far can be read while the run goes on, and after it ended early."""
 
     def __init__(self, path: Path) -> None:
         self._file = Partial(path)
-
-    def add(self, item: Item, answer: Any) -> None:
-        """Take an answer."""
-        self._file.write(dumped(result(item, answer)) + "\n")
-
-    def fail(self, item: Item, error: GpuxError) -> None:
-        """Take note of an item without an answer."""
-        self._file.write(dumped(failure(item, error)) + "\n")
 
     def pause(self) -> None:
         """Let others see the answers so far."""
@@ -188,6 +180,18 @@ class JsonLines(Sink):
             return None
         self._file.leave()
         return str(self._file.aside)
+
+
+class JsonLines(Lines):
+    """A line of JSON per input; the lines so far can be read while the run goes on, and after it ended early."""
+
+    def add(self, item: Item, answer: Any) -> None:
+        """Take an answer."""
+        self._file.write(dumped(result(item, answer)) + "\n")
+
+    def fail(self, item: Item, error: GpuxError) -> None:
+        """Take note of an item without an answer."""
+        self._file.write(dumped(failure(item, error)) + "\n")
 
 
 def result(item: Item, answer: Any) -> dict[str, Any]:

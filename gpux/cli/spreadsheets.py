@@ -8,18 +8,17 @@ from typing import Any
 
 import gpux
 from gpux.cli.items import Item
-from gpux.cli.partial import Partial
-from gpux.cli.sinks import Sink, dumped
+from gpux.cli.sinks import Lines, dumped
 from gpux.errors import GpuxError, UsageError
 
 Row = tuple[Any, ...]
 
 
-class Rows(Sink):
+class Rows(Lines):
     """A ``.csv`` file; values stand as they are, whatever a spreadsheet makes of them."""
 
     def __init__(self, path: Path, model: gpux.Model) -> None:
-        self._file = Partial(path)
+        super().__init__(path)
         self._pipeline = model.pipeline
         self._columns: Row | None = None
 
@@ -41,22 +40,6 @@ class Rows(Sink):
 
     def fail(self, item: Item, error: GpuxError) -> None:
         """A failure is told at the terminal: a row has no place for it."""
-
-    def pause(self) -> None:
-        """Let others see the answers so far."""
-        self._file.flush()
-
-    def finish(self) -> str:
-        """Put it in its place."""
-        self._file.finish()
-        return str(self._file.path)
-
-    def abandon(self) -> str | None:
-        """Keep what can be read, drop the rest."""
-        if not self._file.begun:
-            return None
-        self._file.leave()
-        return str(self._file.aside)
 
     def _rows(self, item: Item, answer: Any) -> tuple[Row, list[Row]]:
         if getattr(answer, "ndim", None) == 1:
