@@ -84,7 +84,7 @@ def fuse_gates(rewriting: Rewriting) -> int:
         for gate, up in (node.inputs, tuple(reversed(node.inputs))):
             source = _activated(gate)
             found = [one for one in (linear(source), linear(up)) if one is not None]
-            if len(found) == 2 and found[0].output is not found[1].output and _together(found):
+            if len(found) == 2 and found[0].output is not found[1].output and _together(found, alone=False):
                 _gate(rewriting, found)
                 count += 1
                 break
@@ -130,12 +130,12 @@ def _unwrap(rewriting: Rewriting) -> None:
     rewriting.sweep()
 
 
-def _together(found: Sequence[Linear]) -> bool:
-    """Whether layers read the same value, are read once each, and all or none have a bias."""
+def _together(found: Sequence[Linear], *, alone: bool = True) -> bool:
+    """Whether layers read the same value, are read once each where they must be, and all or none have a bias."""
     return (
         len({id(one.source) for one in found}) == 1
         and len({one.bias is None for one in found}) == 1
-        and all(only(one.output) for one in found)
+        and (not alone or all(only(one.output) for one in found))
         and len({one.weight.const_value.shape[0] for one in found if one.weight.const_value is not None}) == 1
     )
 
