@@ -18,7 +18,7 @@ def fuse(model: ir.Model, *, positions: int) -> dict[str, int]:
         model: The graph, its values' shapes still noted.
         positions: How many positions the model has at most (``max_position_embeddings``).
     """
-    rewriting = Rewriting(model)
+    rewriting = Rewriting(model, "fused")
     found = {
         "norms": fusing_norms.fuse_norms(rewriting),
         "rotary": fusing_rotary.fuse_rotary(rewriting, positions),

@@ -74,11 +74,12 @@ def only(value: ir.Value) -> bool:
 
 
 class Rewriting:
-    """Changes to one graph; new nodes stand where the nodes stood that they replace."""
+    """Changes to one graph; new nodes stand where the nodes stood that they replace, their names begin with a label."""
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, label: str) -> None:
         self.model = model
         self.graph = model.graph
+        self._label = label
         self._count = 0
         model.opset_imports.setdefault(CONTRIB, 1)
 
@@ -98,14 +99,14 @@ class Rewriting:
     ) -> ir.Node:
         """A new node before another; its outputs are named after it, unless values are given."""
         self._count += 1
-        made = [ir.Value(name=f"fused_{self._count}_{index}") for index in range(outputs)] if isinstance(outputs, int) else list(outputs)
+        made = [ir.Value(name=f"{self._label}_{self._count}_{index}") for index in range(outputs)] if isinstance(outputs, int) else list(outputs)
         node = ir.Node(
             domain,
             operator,
             inputs,
             ir.convenience.convert_attributes(dict(attributes or {})),
             outputs=made,
-            name=f"{operator}_{self._count}",
+            name=f"{self._label}_{self._count}_{operator}",
         )
         self.graph.insert_before(before, node)
         return node
