@@ -129,6 +129,29 @@ class Placement:
         return f"{self.provider} ({self.device}, {self.precision}, {self.share:.0%} of {sum(self.nodes.values())} nodes)"
 
 
+def together(placements: Sequence[Placement]) -> Placement:
+    """Where the nodes of several graphs of one model went, as one."""
+    first = placements[0]
+    if len(placements) == 1:
+        return first
+    nodes: dict[str, int] = {}
+    taken = 0.0
+    for one in placements:
+        taken += one.share * sum(one.nodes.values())
+        for name, count in one.nodes.items():
+            nodes[name] = nodes.get(name, 0) + count
+    names = {one.provider: one.device for one in placements}
+    left = sorted({operator for one in placements for operator in one.left_behind})
+    return Placement(
+        provider="+".join(names),
+        device="+".join(dict.fromkeys(names.values())),
+        precision="+".join(dict.fromkeys(one.precision for one in placements)),
+        nodes=nodes,
+        share=taken / (sum(nodes.values()) or 1),
+        left_behind=tuple(left),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to open a graph.
@@ -165,6 +188,49 @@ class Opened(Protocol):
 
     def placement(self) -> Placement: ...
     def close(self) -> None: ...
+
+
+class Bound(Protocol):
+    """A graph with tensors that stay where it computes, from one run to the next. For one thread at a time."""
+
+    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """Run once: arrays for the inputs that do not stay, arrays for the outputs that are named."""
+        ...
+
+    def grow(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make room, or give some up: each tensor keeps what it holds at its beginning along every axis."""
+        ...
+
+    def pick(self, rows: Sequence[int]) -> None:
+        """Put rows of the first axis in this order, in what stays and in what is held; one may come several times."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        ...
+
+
+@runtime_checkable
+class Binds(Protocol):
+    """An open graph that can keep tensors where it computes; optional, see :class:`Opened`."""
+
+    def bind(
+        self,
+        pairs: Mapping[str, str],
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        held: Mapping[str, np.ndarray],
+        moving: bool = False,
+    ) -> Bound:
+        """Tensors that stay: input → the output that is written over it, zeros at first.
+
+        Args:
+            pairs: Input → output.
+            shapes: Input → shape.
+            held: Further inputs that are the same in every run.
+            moving: Whether an output has a shape of its own, and takes the input's place after the run.
+        """
+        ...
 
 
 @runtime_checkable

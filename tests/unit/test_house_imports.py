@@ -23,7 +23,9 @@ LEAVES = {
 }
 BELOW_FIELDS = LEAVES | {"artifact", "fields"}
 BELOW_SOURCES = LEAVES | {"reference", "artifact", "integrity"}
-BELOW_TASKS = {"pipelines"} | LEAVES | {"artifact", "integrity", "provider", "planning", "session"}
+BELOW_TASKS = (
+    {"generation", "pipelines"} | LEAVES | {"artifact", "integrity", "provider", "planning", "session"}
+)
 
 LAW = {
     # room: the rooms that it may import, itself always among them
@@ -32,7 +34,7 @@ LAW = {
     "artifact": LEAVES | {"reference"},
     "fields": LEAVES | {"artifact"},
     # What a person has → what a graph takes, by the model's own files; they know neither graphs nor tasks.
-    "text": BELOW_FIELDS,
+    "text": BELOW_FIELDS | {"worker"},  # a chat template is rendered in a process of its own
     "images": BELOW_FIELDS,
     "audio": BELOW_FIELDS,
     "integrity": LEAVES | {"artifact"},
@@ -53,6 +55,7 @@ LAW = {
         "provider",
         "planning",
         "session",
+        "generation",
         "pipelines",
         "tasks",
     },
@@ -61,9 +64,12 @@ LAW = {
     "planning": LEAVES | {"artifact", "provider"},
     # What was found out by trying: it asks providers, proves with the registry's prover, and chooses.
     "machine": BELOW_SOURCES | {"worker", "export", "discovery", "provider", "planning", "registry"},
-    "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
-    "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio"},
-    "tasks": BELOW_FIELDS | {"session", "text", "images", "audio", "pipelines"},
+    "binding": {"provider", "tensors"},
+    "session": LEAVES | {"artifact", "integrity", "provider", "planning", "binding"},
+    # One decoding loop over open graphs; it knows no task.
+    "generation": BELOW_FIELDS | {"integrity", "provider", "planning", "session", "text"},
+    "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio", "generation"},
+    "tasks": BELOW_FIELDS | {"session", "text", "images", "audio", "pipelines", "generation"},
     "model": BELOW_TASKS | {"tasks", "the door"},
     "loading": BELOW_TASKS | {"discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
