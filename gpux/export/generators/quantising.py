@@ -6,13 +6,12 @@ Activations stay as they are; the runtime rounds them to 8 bits block by block w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from gpux.export.generators.blocks import Blocks, Scheme, count, quantise
-from gpux.export.generators.rewriting import CONTRIB, Rewriting, attribute, only
+from gpux.export.generators.rewriting import CONTRIB, Rewriting, attribute, only, taken
 
 _LEVEL = 4  # int8 activations inside the multiplication
 _LEAST = 16 << 10  # numbers: what is smaller costs nothing as it is
@@ -24,28 +23,43 @@ class Recipe:
 
     Attributes:
         linear: Of linear layers.
-        head: Of the layer that scores the vocabulary, and of the table of embeddings where both are one.
+        head: Of the layer that scores the vocabulary, of the table of embeddings, and of the first and last layers.
     """
 
     linear: Scheme
     head: Scheme
 
 
+_FULL = Scheme(8, searched=False)
+_ENDS = 2  # layers at either end, whose errors all others carry on or nobody makes good
+_DEAR = 0.25  # of the weights: a head that is more would cost more speed than its 8 bits are worth
+
 RECIPES = {
-    "q4": Recipe(Scheme(4, symmetric=False), Scheme(8, symmetric=True, searched=False)),
-    "int8": Recipe(Scheme(8, searched=False), Scheme(8, searched=False)),
+    "q4": Recipe(Scheme(4, symmetric=False), _FULL),
+    "int8": Recipe(_FULL, _FULL),
 }
 
 
-def quantise_graph(source: Path, target: Path, recipe: Recipe) -> int:
-    """Write a graph with the weights of its linear layers in blocks; how many layers there were.
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """What was done to a graph.
+
+    Attributes:
+        layers: How many multiplications are by blocks.
+        aliases: Constants that are others in another shape, and are to name the same bytes.
+    """
+
+    layers: int
+    aliases: tuple[tuple[ir.Value, ir.Value], ...]
+
+
+def quantise_graph(model: ir.Model, recipe: Recipe) -> Quantised:
+    """Put the weights of a graph's linear layers and tables in blocks, in place; computed when they are written.
 
     Args:
-        source: The fp32 graph.
-        target: Where to write; its data goes beside it, with ``.data`` behind the name.
+        model: The fp32 graph, its weights mapped.
         recipe: How.
     """
-    model = ir.load(source)
     rewriting = Rewriting(model, "quantised")
     work = _Work(rewriting, recipe)
     for node in rewriting.nodes("MatMul", "FusedMatMul", "Gemm"):
@@ -53,8 +67,7 @@ def quantise_graph(source: Path, target: Path, recipe: Recipe) -> int:
     for node in rewriting.nodes("Gather"):
         work.table(node)
     rewriting.sweep()
-    work.save(target)
-    return work.layers
+    return Quantised(work.layers, tuple(work.aliases))
 
 
 class _Held:
@@ -89,9 +102,7 @@ class _Held:
 
     def _part(self, part: str) -> np.ndarray:
         if self._made is None:
-            self._made = self._quantised()
-            if isinstance(self._weight, ir.ExternalTensor):
-                self._weight.release()  # pages of a mapped file count as long as it is mapped
+            self._made = taken(self._weight, self._quantised)
         found: np.ndarray = getattr(self._made, part)
         self._left -= 1
         if not self._left:
@@ -99,8 +110,7 @@ class _Held:
         return found
 
 
-    def _quantised(self) -> Blocks:
-        numbers = self._weight.numpy()
+    def _quantised(self, numbers: np.ndarray) -> Blocks:
         return quantise(numbers.T if self._turned else numbers, self.scheme)
 
 
@@ -111,7 +121,8 @@ class _Work:
         self._rewriting, self._recipe = rewriting, recipe
         self._known: dict[ir.Value, list[ir.Value]] = {}
         self._schemes: dict[ir.Value, Scheme] = {}
-        self._alias: list[tuple[ir.Value, ir.Value]] = []
+        self._all, self._inner = _measure(rewriting)
+        self.aliases: list[tuple[ir.Value, ir.Value]] = []
         self.layers = 0
 
     def linear(self, node: ir.Node) -> None:
@@ -123,8 +134,7 @@ class _Work:
         by_rows = bool(attribute(node, "transB", 0))
         if attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1.0:
             return
-        head = by_rows or self._scores(node)
-        scheme = self._recipe.head if head else self._recipe.linear
+        scheme = self._scheme(node, tensor.size)
         parts = self._parts(weight, turned=not by_rows, scheme=scheme)
         scheme = self._schemes[weight]
         rows, width = [int(size) for size in tensor.shape][:: 1 if by_rows else -1]  # type: ignore[call-overload]
@@ -162,7 +172,7 @@ class _Work:
             type=ir.TensorType(ir.DataType.UINT8),
             shape=ir.Shape([rows, width * scheme.bits // 8]),
         )
-        self._alias.append((flat, parts[0]))
+        self.aliases.append((flat, parts[0]))
         made = self._rewriting.put(
             node,
             "GatherBlockQuantized",
@@ -177,31 +187,6 @@ class _Work:
         )
         self._rewriting.replace(node.outputs[0], made.outputs[0])
 
-    def save(self, target: Path) -> None:
-        """Write data and graph; a table that is read in two shapes names the same bytes twice."""
-        from onnx_ir import external_data
-
-        model = self._rewriting.model
-        target.parent.mkdir(parents=True, exist_ok=True)
-        external_data.unload_from_model(
-            model, target.parent, f"{target.name}.data", size_threshold_bytes=1024, alignment=4096
-        )
-        for flat, packed in self._alias:
-            stored = packed.const_value
-            assert isinstance(stored, ir.ExternalTensor)
-            assert flat.shape is not None
-            flat.const_value = ir.ExternalTensor(
-                stored.location,
-                stored.offset,
-                stored.length,
-                stored.dtype,
-                shape=flat.shape,
-                name=flat.name or "",
-                base_dir=stored.base_dir,
-            )
-            self._rewriting.graph.initializers[flat.name or ""] = flat
-        ir.save(model, target)
-
     def _parts(self, weight: ir.Value, *, turned: bool, scheme: Scheme) -> list[ir.Value]:
         if weight not in self._known:
             tensor = weight.const_value
@@ -214,18 +199,36 @@ class _Work:
             self._schemes[weight] = held.scheme
         return self._known[weight]
 
-    def _scores(self, node: ir.Node) -> bool:
-        """Whether a layer gives the graph's scores, at most a few operators later."""
-        value: ir.Value | None = node.outputs[0]
-        for _ in range(8):
-            if value is None or not value.uses():
-                break
-            if len(value.uses()) > 1:
-                return False
-            value = next(iter(value.uses()))[0].outputs[0]
-            if value.is_graph_output() and value.name == "logits":
-                return True
-        return node.outputs[0].is_graph_output() and node.outputs[0].name == "logits"
+    def _scheme(self, node: ir.Node, size: int) -> Scheme:
+        if _scores(node):
+            return self._recipe.linear if size > _DEAR * self._all else self._recipe.head
+        return self._recipe.linear if node in self._inner else self._recipe.head
+
+
+def _measure(rewriting: Rewriting) -> tuple[int, set[ir.Node]]:
+    """How many numbers all matrices have, and the multiplications that lie between the first and the last layers."""
+    total, layer, layers = 0, 0, {}
+    for node in rewriting.graph:
+        if node.op_type == "GroupQueryAttention":
+            layer += 1
+        weight = node.inputs[1].const_value if len(node.inputs) > 1 and node.inputs[1] is not None else None
+        if node.op_type in {"MatMul", "FusedMatMul", "Gemm"} and weight is not None and len(weight.shape) == 2:
+            total += weight.size
+            layers[node] = layer
+    inner = range(_ENDS, layer - _ENDS + 1) if layer > 4 * _ENDS else range(layer + 1)
+    return total, {node for node, index in layers.items() if index in inner}
+
+
+def _scores(node: ir.Node) -> bool:
+    """Whether a layer gives the graph's scores, a few operators later at most."""
+    value = node.outputs[0]
+    for _ in range(8):
+        if value.is_graph_output():
+            return value.name == "logits"
+        if len(value.uses()) != 1:
+            return False
+        value = next(iter(value.uses()))[0].outputs[0]
+    return False
 
 
 def _bias(value: ir.Value) -> tuple[ir.Value, ir.Value] | None:

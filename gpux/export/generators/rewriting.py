@@ -6,11 +6,13 @@ Knows no model and no operator's meaning.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
 CONTRIB = "com.microsoft"
+Made = TypeVar("Made")
 _SMALL = 4_096  # elements of a constant that is read to be understood
 
 
@@ -71,6 +73,14 @@ def permutes(node: ir.Node | None, *axes: int) -> bool:
 def only(value: ir.Value) -> bool:
     """Whether one node reads a value, and nobody outside the graph does."""
     return len(value.uses()) == 1 and not value.is_graph_output()
+
+
+def taken(tensor: ir.TensorProtocol, make: Callable[[np.ndarray], Made]) -> Made:
+    """What is made of a tensor's numbers; a mapped file is let go afterwards, for its pages count as long as it is mapped."""
+    made = make(tensor.numpy())
+    if isinstance(tensor, ir.ExternalTensor):
+        tensor.release()
+    return made
 
 
 class Rewriting:
