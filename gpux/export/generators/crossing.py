@@ -1,7 +1,6 @@
-"""The attention of decoders that read an encoder, for as long as they are traced: self attention is one operator over a
-buffer, cross attention reads tensors that were projected once. Knows no family and no file.
+"""The attention of decoders that read an encoder, for as long as they are traced.
 
-Operator: https://github.com/microsoft/onnxruntime/blob/v1.32.0/docs/ContribOperators.md#com.microsoft.GroupQueryAttention
+Cross attention reads tensors that were projected once, self attention is :mod:`gpux.export.generators.attending`'s node.
 """
 
 from __future__ import annotations
@@ -13,48 +12,32 @@ from types import MethodType, SimpleNamespace
 from typing import Any
 
 import torch
-from transformers import AttentionInterface
-from transformers.cache_utils import Cache, EncoderDecoderCache
-from transformers.masking_utils import AttentionMaskInterface
+from transformers.cache_utils import EncoderDecoderCache
 
-Pair = tuple[torch.Tensor, torch.Tensor]
+from gpux.export.generators.attending import PassThrough, Scene, attend, attending, scene
 
-_NAME = "gpux_crossing"
-_MASKED = -65_504.0  # the lowest number that float16 holds too: what it is added to is nothing after a softmax
+Pair = tuple[Any, Any]
+
+_MASKED = (
+    -65_504.0
+)  # the lowest number that float16 holds too: what it is added to is nothing after a softmax
 
 
-class PassThrough(Cache):
-    """A cache that keeps nothing: what attention reads of the past is its operator's own business.
+class Kept(PassThrough):
+    """A cache that remembers what came through.
 
     Attributes:
-        kept: Layer → the last keys and values that came through.
+        pairs: Layer → its keys and values [batch, heads, positions, size].
     """
 
     def __init__(self) -> None:
-        super().__init__(layers=[])
-        self.kept: dict[int, Pair] = {}
+        super().__init__()
+        self.pairs: dict[int, Pair] = {}
 
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
-    ) -> Pair:
+    def update(self, key_states: Any, value_states: Any, layer_idx: int, *_: Any, **__: Any) -> Pair:
         """The same keys and values."""
-        self.kept[layer_idx] = (key_states, value_states)
+        self.pairs[layer_idx] = (key_states, value_states)
         return key_states, value_states
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """None: positions are told to the model in other ways."""
-        del layer_idx
-        return 0
-
-    def get_mask_sizes(self, query_length: Any, layer_idx: int = 0) -> tuple[Any, int]:
-        """What is asked is all there is."""
-        del layer_idx
-        return query_length, 0
-
-    @property
-    def is_compileable(self) -> bool:
-        """It has no tensors of its own."""
-        return False
 
 
 @dataclass(slots=True)
@@ -62,23 +45,30 @@ class Crossing:
     """One traced run of a decoder over what it has read.
 
     Attributes:
-        past: Per layer the buffers [batch, kv_heads, capacity, head_dim].
-        cross: Per layer the encoder's keys and values [batch, heads, source, head_dim].
+        past: Per layer the buffers [batch, kv_heads, capacity, size].
+        cross: Per layer the encoder's keys and values [batch, heads, source, size].
         attention_mask: [batch, total]; the sum of a row is its length after this run.
         sequence: How many tokens of each row come.
         source_mask: [batch, source], where the encoder's rows are padded.
-        present: Layer → its buffers after the run.
+        scene: The run as self attention sees it.
     """
 
     past: Sequence[Pair]
     cross: Sequence[Pair]
-    attention_mask: torch.Tensor
+    attention_mask: Any
     sequence: Any
-    source_mask: torch.Tensor | None
-    present: dict[int, Pair] = field(default_factory=dict)
+    source_mask: Any = None
+    scene: Scene = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scene = Scene(
+            lengths=(self.attention_mask.sum(1) - 1).to(torch.int32),
+            total=torch.scalar_tensor(self.attention_mask.shape[1], dtype=torch.int32),
+            past=self.past,
+        )
 
     @property
-    def positions(self) -> torch.Tensor:
+    def positions(self) -> Any:
         """[batch, sequence]: from a row's own length on; a first run begins at 0, its rows padded on the right."""
         first = (self.attention_mask.sum(1) - self.sequence).clamp(min=0)
         return first[:, None] + torch.arange(self.sequence, device=first.device)[None, :]
@@ -92,110 +82,82 @@ class Crossing:
         return both
 
     def attend(
-        self,
-        module: Any,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        *,
-        scaling: float | None = None,
-        position_bias: torch.Tensor | None = None,
-        **_: Any,
-    ) -> tuple[torch.Tensor, None]:
-        """An attention function of transformers: [batch, heads, sequence, head_dim] → [batch, sequence, heads, head_dim]."""
-        del attention_mask
-        scale = float(query.shape[-1] ** -0.5 if scaling is None else scaling)
-        layer = module.layer_idx
+        self, module: Any, query: Any, key: Any, value: Any, attention_mask: Any = None, **told: Any
+    ) -> tuple[Any, None]:
+        """An attention function of transformers: [batch, heads, sequence, size] → [batch, sequence, heads, size]."""
         if any(key is crossed for crossed, _ in self.cross):
-            return self._cross(query, key, value, scale), None
-        out, *present = _group_query_attention(
-            (query, key, value), self.past[layer], self._sizes(), bias=position_bias, scale=scale
-        )
-        self.present[layer] = (present[0], present[1])
-        return out.unflatten(2, (query.shape[1], query.shape[3])), None
+            return self._cross(query, key, value, told.get("scaling")), None
+        return attend(module, query, key, value, attention_mask, **told)
 
-    def _sizes(self) -> Pair:
-        lengths = (self.attention_mask.sum(1) - 1).to(torch.int32)
-        return lengths, torch.scalar_tensor(self.attention_mask.shape[1], dtype=torch.int32)
-
-    def _cross(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
-    ) -> torch.Tensor:
-        # Plain operators: every runtime has them, and none of them copies the keys, whose transposition is folded into the product.
+    def _cross(self, query: Any, key: Any, value: Any, scaling: float | None) -> Any:
+        # Plain operators: every runtime has them, and none copies the keys, whose transposition is folded into the product.
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         scores = torch.matmul(query * scale, key.transpose(2, 3))
         if self.source_mask is not None:
-            unread = torch.where(self.source_mask > 0, 0.0, _MASKED)
+            unread = torch.where(self.source_mask > 0, 0.0, _MASKED).to(scores.dtype)
             scores = scores + unread[:, None, None, :]
         return torch.matmul(torch.softmax(scores, dim=-1), value).transpose(1, 2)
 
 
-def _group_query_attention(
-    states: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    past: Pair,
-    sizes: Pair,
-    *,
-    bias: torch.Tensor | None,
-    scale: float,
-) -> Sequence[torch.Tensor]:
-    query, key, value = (state.transpose(1, 2).flatten(2) for state in states)
-    optional = () if bias is None else (None, None, None, bias)  # no tables of cosines and sines, no positions
-    return torch.onnx.ops.symbolic_multi_out(
-        "com.microsoft::GroupQueryAttention",
-        (query, key, value, *past, *sizes, *optional),
-        attrs={
-            "num_heads": states[0].shape[1],
-            "kv_num_heads": states[1].shape[1],
-            "scale": scale,
-            "do_rotary": 0,
-        },
-        dtypes=(query.dtype, past[0].dtype, past[1].dtype),
-        shapes=(query.shape, past[0].shape, past[1].shape),
-        version=1,
-    )
-
-
 @contextmanager
-def attention(model: Any, crossing: Crossing) -> Iterator[None]:
-    """Let a decoder attend through ``crossing``, and know its positions by it."""
-    AttentionInterface.register(_NAME, crossing.attend)
-    AttentionMaskInterface.register(_NAME, lambda *_, **__: None)
-    before = model.config._attn_implementation  # noqa: SLF001 - transformers names no other way to read it
-    model.set_attn_implementation(_NAME)
+def crossing(model: Any, current: Crossing) -> Iterator[None]:
+    """Let a decoder attend as one run has it, and know its positions by it, for as long as the block lasts."""
     changed: list[tuple[Any, str]] = []
-    try:
-        for part in model.get_decoder().modules():
-            name, method = _placing(part, crossing)
-            if name:
-                setattr(part, name, MethodType(method, part))
-                changed.append((part, name))
-        yield
-    finally:
-        for part, name in changed:
-            delattr(part, name)
-        model.set_attn_implementation(before)
+    with attending(model, current.attend), scene(current.scene):
+        try:
+            for part in model.get_decoder().modules():
+                name, method = _standing_in(part, current)
+                if name:
+                    setattr(part, name, MethodType(method, part))
+                    changed.append((part, name))
+            yield
+        finally:
+            for part, name in changed:
+                delattr(part, name)
 
 
-def _placing(part: Any, crossing: Crossing) -> tuple[str, Any]:
-    """The method of a module that would count positions from a cache's length, and what stands in for it."""
+def _standing_in(part: Any, current: Crossing) -> tuple[str, Any]:
+    """The method of a module that cannot be traced as it is, or would count positions from a cache's length; what stands in."""
+    name = type(part).__name__
     if getattr(part, "has_relative_attention_bias", False):
-        return "compute_bias", lambda self, *_, **__: _relative_bias(self, crossing)
-    if type(part).__name__.endswith("PositionalEmbedding"):
-        return "forward", lambda self, *_, **__: _embedded(self, crossing.positions)
+        return "compute_bias", lambda self, *_, **__: _relative_bias(self, current)
+    if name.endswith("PositionalEmbedding"):
+        return "forward", lambda self, *_, **__: _embedded(self, current.positions)
+    if name == "TrOCRAttention":
+        return "forward", lambda self, hidden_states, **told: _trocr(self, hidden_states, current, **told)
     return "", None
 
 
-def _embedded(part: Any, positions: torch.Tensor) -> torch.Tensor:
+def _trocr(
+    part: Any, states: Any, current: Crossing, *, key_value_states: Any = None, **_: Any
+) -> tuple[Any, None]:
+    """The attention of TrOCR's decoder, which transformers 5.24 does not send through its attention interface.
+
+    Source: https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/models/trocr/modeling_trocr.py
+    """
+
+    def heads(projected: Any) -> Any:
+        return projected.unflatten(2, (part.num_heads, part.head_dim)).transpose(1, 2)
+
+    if key_value_states is None:
+        key, value = heads(part.k_proj(states)), heads(part.v_proj(states))
+    else:
+        key, value = current.cross[part.layer_idx]
+    out, _weights = current.attend(part, heads(part.q_proj(states)), key, value, scaling=part.scaling)
+    return part.out_proj(out.flatten(2)), None
+
+
+def _embedded(part: Any, positions: Any) -> Any:
     """A table's rows; of tables with a row for padding, the first position stands behind it."""
     if isinstance(part, torch.nn.Embedding):
         return torch.nn.functional.embedding(positions + getattr(part, "offset", 0), part.weight)
     return torch.nn.functional.embedding(positions + part.padding_idx + 1, part.weights)
 
 
-def _relative_bias(part: Any, crossing: Crossing) -> torch.Tensor:
+def _relative_bias(part: Any, current: Crossing) -> Any:
     """T5's bias for distances, [batch, heads, sequence, total], each row counted from its own length."""
-    read = torch.arange(crossing.attention_mask.shape[1], device=part.relative_attention_bias.weight.device)
-    distance = read[None, None, :] - crossing.positions[:, :, None]
+    read = torch.arange(current.attention_mask.shape[1], device=part.relative_attention_bias.weight.device)
+    distance = read[None, None, :] - current.positions[:, :, None]
     told = {"bidirectional": False, "num_buckets": part.relative_attention_num_buckets}
     known = part._relative_position_bucket.__code__.co_varnames  # noqa: SLF001 - the family's own arithmetic
     if "bidirectional" in known:

@@ -20,14 +20,16 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from gpux.errors import UnsupportedModel
 from gpux.export import checkpoint
-from gpux.export.generators.crossing import Crossing, Pair, PassThrough, attention
+from gpux.export.generators.attending import PassThrough
+from gpux.export.generators.crossing import Crossing, Kept, Pair, crossing
 from gpux.export.symbolic import sizes_kept
 
-Feeds = Mapping[str, torch.Tensor]
+Feeds = Mapping[str, Any]
 Axes = Mapping[str, Mapping[int, str]]
 
 _LONGEST = 65_535
 _BATCH = 2  # what a trace sees; one row would be folded into the graph
+_STEP = 8  # the attention node takes heads of multiples of it; `attending` pads the others
 _KINDS = ("key", "value")
 
 
@@ -63,7 +65,7 @@ def text_source(config: Any) -> Source:
     return Source({"input_ids": ids, "attention_mask": mask}, axes, mask="attention_mask", longest=longest)
 
 
-class Encoding(torch.nn.Module):
+class Encoding(torch.nn.Module):  # type: ignore[misc]
     """What is given → the keys and values of every cross attention, layer by layer.
 
     The decoder is run on one token for them; nothing else of it is left in the graph.
@@ -73,17 +75,17 @@ class Encoding(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, feeds: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, feeds: dict[str, Any]) -> list[Any]:
         """Inputs by name → ``[key, value, key, …]``, each [batch, heads, source, head_dim]."""
         batch = next(iter(feeds.values())).shape[0]
-        crossed = PassThrough()
+        crossed = Kept()
         cache = EncoderDecoderCache(PassThrough(), crossed)
         one = torch.zeros(batch, 1, dtype=torch.long)
         self.model(**feeds, decoder_input_ids=one, use_cache=True, **{_cache_name(self.model): cache})
-        return [tensor for layer in sorted(crossed.kept) for tensor in crossed.kept[layer]]
+        return [tensor for layer in sorted(crossed.pairs) for tensor in crossed.pairs[layer]]
 
 
-class Decoding(torch.nn.Module):
+class Decoding(torch.nn.Module):  # type: ignore[misc]
     """New tokens, what their rows have written and what they read → logits, and the buffers with the new tokens in them."""
 
     def __init__(self, model: Any, width: int) -> None:
@@ -93,15 +95,16 @@ class Decoding(torch.nn.Module):
 
     def forward(
         self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        logits_to_keep: torch.Tensor,
-        past: list[torch.Tensor],
-        cross: list[torch.Tensor],
-        encoder_attention_mask: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        *,
+        input_ids: Any,
+        attention_mask: Any,
+        logits_to_keep: Any,
+        past: list[Any],
+        cross: list[Any],
+        encoder_attention_mask: Any | None = None,
+    ) -> tuple[Any, list[Any]]:
         """Logits [batch, kept, vocabulary] and ``[key, value, key, …]``."""
-        crossing = Crossing(
+        current = Crossing(
             past=_pairs(past),
             cross=_pairs(cross),
             attention_mask=attention_mask,
@@ -110,13 +113,13 @@ class Decoding(torch.nn.Module):
         )
         # Never read, for what the decoder wants of it is projected already; its shape is.
         states = torch.zeros(cross[0].shape[0], cross[0].shape[2], self.width)
-        arguments: dict[str, Any] = {_cache_name(self.model): crossing.cache()}
+        arguments: dict[str, Any] = {_cache_name(self.model): current.cache()}
         if "position_ids" in inspect.signature(self.model.get_decoder().forward).parameters:
-            arguments["decoder_position_ids"] = crossing.positions
+            arguments["decoder_position_ids"] = current.positions
         head = self.model.get_output_embeddings()
         hook = head.register_forward_pre_hook(lambda _, given: (given[0].index_select(1, logits_to_keep),))
         try:
-            with attention(self.model, crossing):
+            with crossing(self.model, current):
                 logits = self.model(
                     encoder_outputs=BaseModelOutput(last_hidden_state=states),
                     decoder_input_ids=input_ids,
@@ -125,8 +128,8 @@ class Decoding(torch.nn.Module):
                 ).logits
         finally:
             hook.remove()
-        present = [crossing.present[layer] for layer in range(len(crossing.past))]
-        return logits, [tensor for pair in present for tensor in pair]
+        present = [current.scene.present[layer] for layer in range(len(current.past))]
+        return logits.to(torch.float32), [tensor for pair in present for tensor in pair]
 
 
 def export(model: Any, source: Source) -> dict[str, onnx_ir.Model]:
@@ -140,7 +143,7 @@ def export(model: Any, source: Source) -> dict[str, onnx_ir.Model]:
     return {"encoder": _encoder(model, source, crossed), "decoder": _decoder(model, source, crossed)}
 
 
-def _encoder(model: Any, source: Source, crossed: Sequence[torch.Tensor]) -> onnx_ir.Model:
+def _encoder(model: Any, source: Source, crossed: Sequence[Any]) -> onnx_ir.Model:
     dims = _dims(source.longest, *{name: None for free in source.axes.values() for name in free.values()})
     shapes = {
         name: {axis: dims[free] for axis, free in source.axes.get(name, {}).items()} for name in source.feeds
@@ -154,7 +157,7 @@ def _encoder(model: Any, source: Source, crossed: Sequence[torch.Tensor]) -> onn
     return program
 
 
-def _decoder(model: Any, source: Source, crossed: Sequence[torch.Tensor]) -> onnx_ir.Model:
+def _decoder(model: Any, source: Source, crossed: Sequence[Any]) -> onnx_ir.Model:
     config = model.get_decoder().config
     layers, tokens, total, capacity = len(crossed) // 2, 3, 5, 8
     heads, width = _self_attention(model, layers)
@@ -257,10 +260,12 @@ def _name(program: onnx_ir.Model, axes: Axes) -> None:
 
 
 def _dims(longest: int, *names: str) -> dict[str, Any]:
-    return {name: torch.export.Dim(name, min=1, max=_LONGEST if name == "batch" else longest) for name in names}
+    return {
+        name: torch.export.Dim(name, min=1, max=_LONGEST if name == "batch" else longest) for name in names
+    }
 
 
-def _pairs(tensors: Sequence[torch.Tensor]) -> list[Pair]:
+def _pairs(tensors: Sequence[Any]) -> list[Pair]:
     return list(zip(tensors[::2], tensors[1::2], strict=True))
 
 
@@ -279,7 +284,7 @@ def _hidden(model: Any) -> int:
 
 def _self_attention(model: Any, layers: int) -> tuple[int, int]:
     """Heads and head size of the decoder's own keys, seen in a run on one token."""
-    seen = PassThrough()
+    seen = Kept()
     cache = EncoderDecoderCache(seen, PassThrough())
     states = torch.zeros(1, 2, _hidden(model))
     with torch.inference_mode():
@@ -289,11 +294,11 @@ def _self_attention(model: Any, layers: int) -> tuple[int, int]:
             use_cache=True,
             **{_cache_name(model): cache},
         )
-    if len(seen.kept) != layers:
+    if len(seen.pairs) != layers:
         raise UnsupportedModel(
-            f"{type(model).__name__} cannot be exported: {layers} of its {len(seen.kept)} decoder layers read the encoder",
+            f"{type(model).__name__} cannot be exported: {layers} of its {len(seen.pairs)} decoder layers read the encoder",
             hint="see docs/models.md for the families that are known to work",
             architecture=type(model).__name__,
         )
-    key = seen.kept[0][0]
-    return int(key.shape[1]), int(key.shape[3])
+    key = seen.pairs[0][0]
+    return int(key.shape[1]), -(-int(key.shape[3]) // _STEP) * _STEP
