@@ -10,6 +10,8 @@ import numpy as np
 from gpux.errors import InvalidInput, RunFailed
 from gpux.generation.causal import CausalDecoder, Graph
 
+if TYPE_CHECKING:
+    from gpux.provider import Bound
 
 CROSS = "cross."
 _MASK, _SOURCE_MASK = "attention_mask", "encoder_attention_mask"
@@ -68,16 +70,11 @@ class EncoderDecoder(CausalDecoder):
         finally:
             self._begun = False
 
-    def pick(self, rows: Sequence[int]) -> None:
-        """Go on with these rows in this order."""
-        if self._bound is None or list(rows) == list(range(len(self.lengths))):
-            return
+    def _move(self, bound: Bound, rows: list[int]) -> None:
         # Beams of one text look at the same tensors, the largest of all: they move only where a row goes on with another text.
         sources = [self._sources[row] for row in rows]
-        self._bound.pick(rows, held=sources != self._sources)
+        bound.pick(rows, held=sources != self._sources)
         self._sources = sources
-        self.lengths = [self.lengths[row] for row in rows]
-        self._padding = None if self._padding is None else self._padding[list(rows)]
 
     def close(self) -> None:
         """Let go of the memory, and of what was read."""
