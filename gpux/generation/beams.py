@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpux.errors import InvalidInput
 from gpux.generation.history import History
 from gpux.generation.processors import forced, processors
 from gpux.generation.sampling import generators, refused
@@ -66,8 +67,13 @@ def search(
 
     Raises:
         RunFailed: The model's scores are no numbers.
-        InvalidInput: The settings forbid every token, or name one that the model does not have.
+        InvalidInput: The settings forbid every token, name one that the model does not have, or want more answers than beams.
     """
+    if settings.num_return_sequences > settings.num_beams:
+        raise InvalidInput(
+            f"{settings.num_return_sequences} answers are asked for, of {settings.num_beams} beams",
+            hint=f"num_beams={settings.num_return_sequences}",
+        )
     scores = decoder.prefill(prompts)
     sources = generators(settings.seed, len(prompts))
     searches = [

@@ -91,7 +91,7 @@ class Constraint:
 
     def _stuck(self) -> InvalidInput:
         return InvalidInput(
-            f"the answer cannot go on along its constraint ({_first_line(self._matcher.get_error())})",
+            f"the answer cannot go on along its constraint ({_reason(self._matcher.get_error())})",
             hint="simplify the schema, the regular expression or the grammar",
         )
 
@@ -148,7 +148,7 @@ class Constraints:
                 )
             except ValueError as error:
                 raise InvalidInput(
-                    f"llguidance cannot read the model's tokenizer ({_first_line(str(error))})",
+                    f"llguidance cannot read the model's tokenizer ({_reason(str(error))})",
                     hint="leave `json_schema`, `regex` and `grammar` out: this model cannot follow them",
                 ) from error
         return self._tokenizer
@@ -169,15 +169,18 @@ def _grammar(library: Any, name: str, value: Mapping[str, Any] | str) -> str:
 
 def _refused(name: str, reason: str) -> InvalidInput:
     return InvalidInput(
-        f"`{name}` cannot be followed ({_first_line(reason)})",
+        f"`{name}` cannot be followed ({_reason(reason)})",
         hint=f"what it can say: {_SYNTAX[name]}",
         setting=name,
         reason=reason,
     )
 
 
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[0].rstrip(".:")[:300]
+def _reason(text: str) -> str:
+    """One line of what llguidance or Python says: that of the regex crate which tells the error, else the first."""
+    lines = text.strip().splitlines() or ["no reason given"]
+    told = next((line for line in lines if line.startswith("error: ")), lines[0])
+    return told.removeprefix("error: ").rstrip(".:")[:300]
 
 
 def _library() -> Any:
