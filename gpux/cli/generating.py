@@ -75,12 +75,14 @@ class Spoken:
     Attributes:
         text: All of it, or as far as it came.
         record: What the model says of it (``tokens``, ``prompt_tokens``, ``finish_reason`` …); ``None`` where it was stopped.
+        tokens: How many tokens it has; ``None`` where nobody says.
         first: Seconds to its first piece.
         seconds: Seconds to its end.
     """
 
     text: str
     record: Any
+    tokens: int | None
     first: float
     seconds: float
 
@@ -222,11 +224,12 @@ def speak(
     began = time.perf_counter()
     first = 0.0
     pieces = iter(model.stream(item, **parameters))
-    record, whole = None, False
+    record, whole, tokens = None, False, 0
     try:
         while not stopped():
             piece = next(pieces)
             first = first or time.perf_counter() - began
+            tokens += count(getattr(piece, "tokens", ())) or 0
             if piece:
                 parts.append(piece)
                 printer.piece(piece)
@@ -238,7 +241,8 @@ def speak(
             close()
         if not parts[-1].endswith("\n") if parts else whole:
             printer.piece("\n")
-    return Spoken("".join(parts), record, first, time.perf_counter() - began)
+    counted = count(getattr(record, "tokens", None)) or tokens or None
+    return Spoken("".join(parts), record, counted, first, time.perf_counter() - began)
 
 
 def wrapped(model: gpux.Model, value: Any, wish: Wish) -> Any:

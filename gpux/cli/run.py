@@ -24,9 +24,7 @@ from gpux.errors import UsageError
 @click.command(
     "run",
     epilog=examples(
-        'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" "A kitten rests on a rug"',
         'gpux run SmolLM2-135M-Instruct "What is the capital of France?" --max-tokens 64',
-        "gpux run SmolLM2-135M-Instruct",
         'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" --benchmark --runs 200 --output bench.json',
     ),
 )
@@ -92,14 +90,13 @@ def run_command(
         found = Inputs(Takes.of(loaded), inputs, typed, files)
         if generating.emits(loaded):
             return generating.answer(printer, loaded, found, place=place, wish=wish, fail_fast=fail_fast)
+        told = {**wish.parameters, "fail_fast": fail_fast}
         return answering.answer(
             printer,
             loaded,
             found,
             place=place,
-            answers=lambda values, window: loaded.stream(
-                values, window=window, fail_fast=fail_fast, **wish.parameters
-            ),
+            answers=lambda items, n: loaded.stream(items, window=n, **told),
         )
 
 
