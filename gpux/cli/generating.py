@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -223,7 +223,7 @@ def speak(
     parts = [] if parts is None else parts
     began = time.perf_counter()
     first = 0.0
-    pieces = iter(model.stream(item, **parameters))
+    pieces = _pieces(model, item, parameters)
     record, whole, tokens = None, False, 0
     try:
         while not stopped():
@@ -236,13 +236,21 @@ def speak(
     except StopIteration as end:
         record, whole = end.value, True
     finally:
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            close()
+        pieces.close()
         if not parts[-1].endswith("\n") if parts else whole:
             printer.piece("\n")
     counted = count(getattr(record, "tokens", None)) or tokens or None
     return Spoken("".join(parts), record, counted, first, time.perf_counter() - began)
+
+
+def _pieces(model: gpux.Model, item: Any, parameters: Mapping[str, Any]) -> Generator[str, None, Any]:
+    """An answer as it comes; whole, where only the end of the work shows which one it is, and a line each of several."""
+    if all((parameters.get(name) or 1) == 1 for name in ("num_beams", "num_return_sequences")):
+        return (yield from model.stream(item, **parameters))
+    found = model.generate(item, **parameters)
+    several = found if isinstance(found, list) else [found]
+    yield "\n".join(answer.text for answer in several)
+    return several[0]
 
 
 def wrapped(model: gpux.Model, value: Any, wish: Wish) -> Any:
@@ -259,6 +267,8 @@ def wrapped(model: gpux.Model, value: Any, wish: Wish) -> Any:
 
 def told(record: Any) -> Any:
     """What JSON says of an answer: everything that the model says, its tokens counted."""
+    if isinstance(record, list):
+        return [told(one) for one in record]
     whole = plain(record)
     if not isinstance(whole, dict):
         return whole
