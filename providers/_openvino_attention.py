@@ -16,7 +16,7 @@ from ._openvino_import import opset
 from ._openvino_scores import Scores, attend, mask
 
 OPERATOR, DOMAIN = "GroupQueryAttention", "com.microsoft"
-_UNKNOWN = {9: "position_ids", 10: "attention_bias", 11: "head_sink", 12: "k_scale", 13: "v_scale"}
+_UNKNOWN = {9: "position_ids", 10: "attention_bias", 12: "k_scale", 13: "v_scale"}
 """Optional inputs that are not translated."""
 
 
@@ -62,6 +62,7 @@ def converter(found: list[Attention]) -> Callable[[Any], list[Any]]:
             scale=float(node.get_attribute("scale", 0.0)) or size**-0.5,
             window=int(node.get_attribute("local_window_size", -1)),
             softcap=float(node.get_attribute("softcap", 0.0)),
+            sink=inputs[11] if is_given(inputs, 11) else None,
         )
         past = (inputs[3], inputs[4])
         kept = [_written(old, new, before) for old, new in zip(past, (key, value), strict=True)]

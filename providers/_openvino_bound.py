@@ -42,6 +42,11 @@ class OpenVinoBound:
         self._slots = np.empty((0, 0), np.int64)
         self._rows = np.empty(0, np.int32)
 
+    @property
+    def slots(self) -> int:
+        """Tokens that there is room taken for in each row, holes among them."""
+        return int(self._slots.shape[1])
+
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """Run once. Rows whose ``attention_mask`` says that they were shorter before this run have forgotten what stood behind."""
         if self._request is None:

@@ -22,11 +22,13 @@ class Scores:
         scale: What they are multiplied by.
         window: Keys that a query sees at most, its own with them; all when -1.
         softcap: They are bent to stay below it; 0 is none.
+        sink: float [heads]: a score that takes its share and gives nothing, if there is one.
     """
 
     scale: float
     window: int
     softcap: float
+    sink: Any = None
 
 
 def attend(query: Any, key: Any, value: Any, seen: Any, how: Scores) -> Any:
@@ -34,14 +36,13 @@ def attend(query: Any, key: Any, value: Any, seen: Any, how: Scores) -> Any:
     heads = int(query.get_output_partial_shape(0)[1].get_length())
     fewer = int(key.get_output_partial_shape(0)[1].get_length())
     key, value = (_shared(one, heads // fewer) for one in (key, value))
-    factor = opset().constant(np.float32(how.scale))
-    if how.softcap:
-        cap = opset().constant(np.float32(how.softcap))
-        scores = opset().multiply(opset().matmul(query, key, transpose_a=False, transpose_b=True), factor)
-        bent = opset().multiply(opset().tanh(opset().divide(scores, cap)), cap)
-        answer = opset().matmul(
-            opset().softmax(opset().add(bent, seen), -1), value, transpose_a=False, transpose_b=False
-        )
+    factor, seen = (
+        opset().convert_like(one, query) for one in (opset().constant(np.float32(how.scale)), seen)
+    )
+    if how.softcap or how.sink is not None:
+        scores = opset().matmul(query, key, transpose_a=False, transpose_b=True)
+        weights = _weights(opset().multiply(scores, factor), seen, how)
+        answer = opset().matmul(weights, value, transpose_a=False, transpose_b=False)
     else:
         answer = opset().scaled_dot_product_attention(query, key, value, seen, factor)
     turned = opset().transpose(answer, whole([0, 2, 1, 3]))
@@ -63,6 +64,22 @@ def mask(query: Any, before: Any, slots: Any, window: int) -> Any:
     if window > 0:
         seen = opset().logical_and(seen, opset().greater(keys, opset().subtract(queries, whole(window))))
     return opset().select(seen, opset().constant(np.float32(0)), opset().constant(np.float32(_NEVER)))
+
+
+def _weights(scores: Any, seen: Any, how: Scores) -> Any:
+    """Shares of each key, where OpenVINO has no attention of its own."""
+    if how.softcap:
+        cap = opset().convert_like(opset().constant(np.float32(how.softcap)), scores)
+        scores = opset().multiply(opset().tanh(opset().divide(scores, cap)), cap)
+    scores = opset().add(scores, seen)
+    if how.sink is None:
+        return opset().softmax(scores, -1)
+    sizes = opset().concat(
+        [opset().slice(opset().shape_of(scores), whole([0]), whole([3]), whole([1])), whole([1])], 0
+    )
+    sinks = opset().broadcast(opset().reshape(how.sink, whole([1, -1, 1, 1]), special_zero=False), sizes)
+    shares = opset().softmax(opset().concat([scores, sinks], 3), -1)
+    return opset().slice(shares, whole([0]), whole([-1]), whole([1]), whole([3]))
 
 
 def _shared(few: Any, times: int) -> Any:

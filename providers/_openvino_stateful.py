@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ._openvino_attention import Attention
+from ._openvino_heads import whole
 from ._openvino_import import opset
 from ._openvino_scores import attend, mask
 
@@ -30,51 +29,69 @@ def stateful(
         shapes: Input → shape, of those that are written over.
     """
     import openvino
-    import openvino.opset6 as states
 
-    operators = opset()
-
-    beams = operators.parameter([-1], openvino.Type.i32, BEAMS)
-    slots = operators.parameter([-1, -1], openvino.Type.i64, SLOTS)
-    for one, name in ((beams, BEAMS), (slots, SLOTS)):
-        one.output(0).set_names({name})
-    inputs = {one.output(0).get_any_name(): one for one in model.get_parameters()}
-    results = {one.output(0).get_any_name(): one for one in model.get_results()}
-    zero = operators.constant(np.int64(0))
-    batch = operators.gather(operators.shape_of(beams, "i64"), operators.constant(np.array([0])), zero)
-    assigned: list[Any] = []
+    states = _States(model)
     masks: dict[int, Any] = {}
-    taken: set[str] = set()
-
-    def read(name: str, shape: Sequence[int]) -> Any:
-        """What the state holds, in the rows' order; whoever read the input reads it."""
-        kind = inputs[name].get_output_element_type(0)
-        sizes = operators.concat([batch, operators.constant(np.array(shape, np.int64))], 0)
-        empty = operators.broadcast(operators.convert(zero, kind), sizes)
-        open_ended = openvino.PartialShape([-1, *(size or -1 for size in shape)])
-        state = states.read_value(empty, name, kind, open_ended)
-        held = operators.gather(state, beams, zero)
-        for consumer in inputs[name].output(0).get_target_inputs():
-            consumer.replace_source_output(held.output(0))
-        return held
-
+    grown: set[str] = set()
     for one in attentions:
         names = [past.get_any_name() for past in one.past]
-        taken.update(names)
-        grown = []
-        for name, fresh in zip(names, (one.key, one.value), strict=True):
-            heads, size = (int(fresh.get_output_partial_shape(0)[axis].get_length()) for axis in (1, 3))
-            whole = operators.concat([read(name, [heads, 0, size]), fresh], 2)
-            assigned.append(states.assign(whole, name))
-            grown.append(whole)
+        grown.update(names)
+        key, value = map(states.appended, names, (one.key, one.value))
         if one.how.window not in masks:
-            masks[one.how.window] = mask(one.query, one.before, slots, one.how.window)
-        answer = attend(one.query, grown[0], grown[1], masks[one.how.window], one.how)
-        for consumer in one.outputs[0].get_target_inputs():
-            consumer.replace_source_output(answer.output(0))
-    for name in pairs.keys() - taken:
-        read(name, shapes[name][1:])
-        assigned.append(states.assign(results[pairs[name]].input_value(0), name))
-    left = [one for name, one in inputs.items() if name not in pairs]
-    kept = [one for name, one in results.items() if name not in pairs.values()]
-    return openvino.Model(kept, assigned, [*left, beams, slots], "decoder")
+            masks[one.how.window] = mask(one.query, one.before, states.slots, one.how.window)
+        answer = attend(one.query, key, value, masks[one.how.window], one.how)
+        _redirect(one.outputs[0], answer.output(0))
+    for name in pairs.keys() - grown:
+        states.read(name, shapes[name][1:])
+        states.write(name, states.results[pairs[name]].input_value(0))
+    left = [one for name, one in states.inputs.items() if name not in pairs]
+    kept = [one for name, one in states.results.items() if name not in pairs.values()]
+    return openvino.Model(kept, states.written, [*left, states.beams, states.slots], "decoder")
+
+
+class _States:
+    """A graph's inputs on their way to become states."""
+
+    def __init__(self, model: Any) -> None:
+        import openvino
+
+        self.beams = opset().parameter([-1], openvino.Type.i32, BEAMS)
+        self.slots = opset().parameter([-1, -1], openvino.Type.i64, SLOTS)
+        for one, name in ((self.beams, BEAMS), (self.slots, SLOTS)):
+            one.output(0).set_names({name})
+        self.inputs = {one.output(0).get_any_name(): one for one in model.get_parameters()}
+        self.results = {one.output(0).get_any_name(): one for one in model.get_results()}
+        self.written: list[Any] = []
+
+    def appended(self, name: str, fresh: Any) -> Any:
+        """What a state holds, with this run's [batch, heads, sequence, size] behind it."""
+        heads, size = (int(fresh.get_output_partial_shape(0)[axis].get_length()) for axis in (1, 3))
+        both = opset().concat([self.read(name, [heads, 0, size]), fresh], 2)
+        self.write(name, both)
+        return both
+
+    def read(self, name: str, shape: Sequence[int]) -> Any:
+        """What a state holds, in the rows' order; whoever read the input reads it. Zeros of [batch, *shape] at first."""
+        import openvino
+        import openvino.opset6 as states
+
+        kind = self.inputs[name].get_output_element_type(0)
+        batch = opset().gather(opset().shape_of(self.beams, "i64"), whole([0]), whole(0))
+        sizes = opset().concat([batch, whole(list(shape))], 0)
+        empty = opset().broadcast(opset().convert(whole(0), kind), sizes)
+        open_ended = openvino.PartialShape([-1, *(size or -1 for size in shape)])
+        state = states.read_value(empty, name, kind, open_ended)
+        held = opset().gather(state, self.beams, whole(0))
+        _redirect(self.inputs[name].output(0), held.output(0))
+        return held
+
+    def write(self, name: str, value: Any) -> None:
+        """Keep a value in a state until the next run."""
+        import openvino.opset6 as states
+
+        self.written.append(states.assign(value, name))
+
+
+def _redirect(old: Any, new: Any) -> None:
+    for consumer in old.get_target_inputs():
+        consumer.replace_source_output(new)
