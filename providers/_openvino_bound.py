@@ -24,7 +24,7 @@ class OpenVinoBound:
 
     Args:
         compiled: The compiled graph.
-        growing: States that grow by what a run adds.
+        growing: States of attentions, which grow by what a run adds.
         held: Inputs that are the same in every run.
         device: For messages.
     """
@@ -40,7 +40,7 @@ class OpenVinoBound:
             name: np.ascontiguousarray(array) for name, array in held.items() if name in self._takes
         }
         self._slots = np.empty((0, 0), np.int64)
-        self._rows = np.empty(0, np.int32)
+        self._rows: np.ndarray | None = None
 
     @property
     def slots(self) -> int:
@@ -51,62 +51,76 @@ class OpenVinoBound:
         """Run once. Rows whose ``attention_mask`` says that they were shorter before this run have forgotten what stood behind."""
         if self._request is None:
             raise failed(self._device, RuntimeError("the session is closed"))
-        seen, sequence = feeds[_MASK], self._sequence(feeds)
-        lengths = seen.sum(1, keepdims=True)
-        if seen.shape[1] == sequence:
+        tokens = next(feeds[name] for name in ("input_ids", "inputs_embeds") if name in feeds)
+        batch, sequence = tokens.shape[:2]
+        if self._rows is None or feeds[_MASK].shape[1] == sequence:  # a first prompt
             self._request.reset_state()
-            self._slots, self._rows = np.empty((len(seen), 0), np.int64), np.arange(len(seen), dtype=np.int32)
-            before = np.zeros_like(lengths)
-        else:
-            before = lengths - sequence
-            self._forget(before)
-        fresh = before + np.arange(sequence)
-        self._slots = np.concatenate([self._slots, np.where(fresh < lengths, fresh, -1)], 1)
-        given = {name: array for name, array in feeds.items() if name in self._takes}
-        try:
-            found = self._request.infer(
-                {**self._held, **given, BEAMS: self._rows, SLOTS: self._slots}, share_inputs=True
+            self._slots, self._rows = np.empty((batch, 0), np.int64), np.arange(batch, dtype=np.int32)
+        elif batch != len(self._rows):
+            raise RunFailed(
+                f"the run has {batch} rows, and the decoder remembers {len(self._rows)}",
+                hint="pick rows first, or begin with a prompt",
+                provider="openvino",
             )
+        given = {name: array for name, array in feeds.items() if name in self._takes}
+        own = {BEAMS: self._rows}
+        if SLOTS in self._takes:
+            own[SLOTS] = self._place(feeds[_MASK], sequence)
+        try:
+            found = self._request.infer({**self._held, **given, **own}, share_inputs=True)
         except Exception as error:
             raise failed(self._device, error) from error
-        self._rows = np.arange(len(seen), dtype=np.int32)
+        self._rows = np.arange(batch, dtype=np.int32)
         arrays = dict(zip(self._names, found.values(), strict=True))
         return {name: arrays[name] for name in outputs}
 
     def grow(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Nothing: OpenVINO makes room by itself."""
+        """Cut other states than attentions', or fill them up; OpenVINO makes room for attentions by itself."""
+        if self._rows is None:
+            return
+        for state in self._request.query_state():
+            if state.name in shapes and state.name not in self._growing:
+                old = state.state.data
+                new = np.zeros((len(old), *shapes[state.name][1:]), old.dtype)
+                kept = tuple(slice(min(pair)) for pair in zip(old.shape, new.shape, strict=True))
+                new[kept] = old[kept]
+                _set(state, new)
 
     def pick(self, rows: Sequence[int]) -> None:
         """Put rows in this order; the next run's attention reads them so, and nothing is copied."""
         order = np.asarray(rows, np.int32)
-        self._rows, self._slots = self._rows[order], self._slots[order]
         self._held = {name: array[order] for name, array in self._held.items()}
+        if self._rows is not None:
+            self._rows, self._slots = self._rows[order], self._slots[order]
 
     def close(self) -> None:
         """Let go of the memory."""
         self._request = None
 
-    def _sequence(self, feeds: Mapping[str, np.ndarray]) -> int:
-        name = next(name for name in ("input_ids", "inputs_embeds") if name in feeds)
-        return int(feeds[name].shape[1])
+    def _place(self, seen: np.ndarray, sequence: int) -> np.ndarray:
+        """Where in its row each slot's token stands, those of this run at the end."""
+        lengths = seen.sum(1, keepdims=True)
+        before = lengths - sequence if self._slots.size else np.zeros_like(lengths)
+        if (self._slots >= before).any():
+            self._slots = np.where(self._slots >= before, -1, self._slots)
+            self._close_up()
+        fresh = before + np.arange(sequence)
+        self._slots = np.concatenate([self._slots, np.where(fresh < lengths, fresh, -1)], 1)
+        return self._slots
 
-    def _forget(self, before: np.ndarray) -> None:
-        if len(before) != len(self._slots):
-            raise RunFailed(
-                f"the run has {len(before)} rows, and the decoder remembers {len(self._slots)}",
-                hint="pick rows first, or begin with a prompt",
-                provider="openvino",
-            )
-        if not (self._slots >= before).any():
-            return
-        self._slots = np.where(self._slots >= before, -1, self._slots)
+    def _close_up(self) -> None:
+        """Move what is kept together, where there are many holes."""
         used = np.flatnonzero((self._slots >= 0).any(0))
         slots = self._slots.shape[1]
         if slots - len(used) < max(_HOLES, slots // 3):
             return
-        import openvino
-
         for state in self._request.query_state():
             if state.name in self._growing:
-                state.state = openvino.Tensor(np.ascontiguousarray(state.state.data[:, :, used]))
+                _set(state, state.state.data[:, :, used])
         self._slots = np.ascontiguousarray(self._slots[:, used])
+
+
+def _set(state: Any, array: np.ndarray) -> None:
+    import openvino
+
+    state.state = openvino.Tensor(np.ascontiguousarray(array))

@@ -1,4 +1,4 @@
-"""A graph that has attention with a cache: its stateful form is compiled when it is opened, the plain one when it is run without."""
+"""A graph with a cache of keys and values: its stateful form is compiled when it is opened, the plain one when it is run without."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ._openvino_placement import placement
 from ._openvino_session import OpenVinoSession
 from ._openvino_stateful import stateful
 
+_PAST, _PRESENT = "past_key_values.", "present."
 Read = Callable[[], tuple[Any, list[Attention]]]
 
 
@@ -41,9 +42,9 @@ def reader(core: Any, source: Callable[[], Any]) -> Read:
 def opened(core: Any, read: Read, device: str, properties: Mapping[str, Any], **rest: Any) -> OpenVinoSession:
     """The session of a graph; see :class:`OpenVinoSession`."""
     model, attentions = read()
-    if not attentions:
-        return OpenVinoSession(core, model, device, properties, **rest)
-    return OpenVinoDecoder(core, model, device, properties, read=read, attentions=attentions, **rest)
+    if any(port.get_any_name().startswith(_PAST) for port in model.inputs):
+        return OpenVinoDecoder(core, model, device, properties, read=read, attentions=attentions, **rest)
+    return OpenVinoSession(core, model, device, properties, **rest)
 
 
 class OpenVinoDecoder(OpenVinoSession):
@@ -74,8 +75,10 @@ class OpenVinoDecoder(OpenVinoSession):
         shapes: Mapping[str, tuple[int, ...]],
         *,
         held: Mapping[str, np.ndarray],
+        moving: bool = False,
     ) -> OpenVinoBound:
         """States of one conversation; see :meth:`gpux.provider.Binds.bind`."""
+        del moving  # a state may have any shape
         form = frozenset(pairs)
         with self._forms:
             if form not in self._bound:
@@ -85,7 +88,7 @@ class OpenVinoDecoder(OpenVinoSession):
 
     def placement(self) -> Placement:
         """Nodes and precision of the stateful form, as the runtime tells them."""
-        return placement(self._bound[self._grow])
+        return placement(next(iter(self._bound.values())))
 
     def close(self) -> None:
         """Let go of the runtime's memory."""
@@ -93,14 +96,17 @@ class OpenVinoDecoder(OpenVinoSession):
         self._bound.clear()
 
     def _ready(self, model: Any) -> None:
-        results = {one.input_value(0): one.output(0).get_any_name() for one in model.get_results()}
-        pairs = {
-            past.get_any_name(): results[present]
-            for one in self._attentions
-            for past, present in zip(one.past, one.outputs[1:], strict=True)
-        }
-        self._grow = frozenset(pairs)
-        self._bound[self._grow] = self._compile(stateful(model, self._attentions, pairs, {}))
+        results = {one.output(0).get_any_name() for one in model.get_results()}
+        self._grow = frozenset(past.get_any_name() for one in self._attentions for past in one.past)
+        pairs, shapes = {}, {}
+        for port in model.inputs:
+            name = port.get_any_name()
+            if name.startswith(_PAST) and (present := name.replace(_PAST, _PRESENT)) in results:
+                pairs[name] = present
+                shapes[name] = tuple(
+                    0 if size.is_dynamic else size.get_length() for size in port.get_partial_shape()
+                )
+        self._bound[frozenset(pairs)] = self._compile(stateful(model, self._attentions, pairs, shapes))
 
     def _request(self, feeds: Mapping[str, np.ndarray]) -> Any:
         with self._plain:
