@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 
 from gpux.errors import RunFailed
+from gpux.tensors import stacked
 
+from ._openvino_slots import Slots
 from ._openvino_stateful import BEAMS, SLOTS
 from ._openvino_words import failed
 
 _MASK = "attention_mask"
-_HOLES = 128
-"""Slots that no row uses are carried along until they are so many, and a third of all: to move what is kept costs more."""
 
 
 class OpenVinoBound:
     """One conversation with a compiled stateful graph; see :class:`gpux.provider.Bound`.
-
-    All rows' keys stand in the same slots. Where a row has none it has a hole, which the mask leaves out; so does a forgotten token.
 
     Args:
         compiled: The compiled graph.
@@ -32,20 +30,20 @@ class OpenVinoBound:
     def __init__(
         self, compiled: Any, growing: frozenset[str], held: Mapping[str, np.ndarray], device: str
     ) -> None:
+        self._compiled, self._growing, self._device = compiled, growing, device
         self._request: Any = compiled.create_infer_request()
         self._names = [port.get_any_name() for port in compiled.outputs]
         self._takes = {port.get_any_name() for port in compiled.inputs}
-        self._growing, self._device = growing, device
         self._held = {
             name: np.ascontiguousarray(array) for name, array in held.items() if name in self._takes
         }
-        self._slots = np.empty((0, 0), np.int64)
+        self._slots = Slots()
         self._rows: np.ndarray | None = None
 
     @property
     def slots(self) -> int:
         """Tokens that there is room taken for in each row, holes among them."""
-        return int(self._slots.shape[1])
+        return int(self._slots.places.shape[1])
 
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """Run once. Rows whose ``attention_mask`` says that they were shorter before this run have forgotten what stood behind."""
@@ -55,7 +53,7 @@ class OpenVinoBound:
         batch, sequence = tokens.shape[:2]
         if self._rows is None or feeds[_MASK].shape[1] == sequence:  # a first prompt
             self._request.reset_state()
-            self._slots, self._rows = np.empty((batch, 0), np.int64), np.arange(batch, dtype=np.int32)
+            self._slots, self._rows = Slots(batch), np.arange(batch, dtype=np.int32)
         elif batch != len(self._rows):
             raise RunFailed(
                 f"the run has {batch} rows, and the decoder remembers {len(self._rows)}",
@@ -65,7 +63,9 @@ class OpenVinoBound:
         given = {name: array for name, array in feeds.items() if name in self._takes}
         own = {BEAMS: self._rows}
         if SLOTS in self._takes:
-            own[SLOTS] = self._place(feeds[_MASK], sequence)
+            self._close_up()
+            self._slots.add(feeds[_MASK], sequence)
+            own[SLOTS] = self._slots.places
         try:
             found = self._request.infer({**self._held, **given, **own}, share_inputs=True)
         except Exception as error:
@@ -76,12 +76,10 @@ class OpenVinoBound:
 
     def grow(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Cut other states than attentions', or fill them up; OpenVINO makes room for attentions by itself."""
-        if self._rows is None:
-            return
-        for state in self._request.query_state():
-            if state.name in shapes and state.name not in self._growing:
+        for name, state in self._states().items():
+            if name in shapes and name not in self._growing and self._rows is not None:
                 old = state.state.data
-                new = np.zeros((len(old), *shapes[state.name][1:]), old.dtype)
+                new = np.zeros((len(old), *shapes[name][1:]), old.dtype)
                 kept = tuple(slice(min(pair)) for pair in zip(old.shape, new.shape, strict=True))
                 new[kept] = old[kept]
                 _set(state, new)
@@ -91,33 +89,53 @@ class OpenVinoBound:
         order = np.asarray(rows, np.int32)
         self._held = {name: array[order] for name, array in self._held.items()}
         if self._rows is not None:
-            self._rows, self._slots = self._rows[order], self._slots[order]
+            self._rows, self._slots = self._rows[order], self._slots.picked(order)
+
+    def fork(self, rows: Sequence[int]) -> OpenVinoBound:
+        """Another one, with copies of these rows."""
+        state, held, slots = self.contents()
+        order = list(rows)
+        made = OpenVinoBound(self._compiled, self._growing, held, self._device)
+        made.fill({name: array[order] for name, array in state.items()}, slots.picked(order), len(order))
+        made._held = {name: array[order] for name, array in held.items()}
+        return made
+
+    def join(self, other: Any) -> None:
+        """Take another's rows, in slots that end where its own do."""
+        state, held, slots = self.contents()
+        state2, held2, slots2 = other.contents()
+        self._held = {name: stacked(array, held2[name]) for name, array in held.items()}
+        slots.join(slots2)
+        both = {name: stacked(array, state2[name]) for name, array in state.items()}
+        self.fill(both, slots, len(next(iter(both.values()))))
+        other.close()
 
     def close(self) -> None:
         """Let go of the memory."""
         self._request = None
 
-    def _place(self, seen: np.ndarray, sequence: int) -> np.ndarray:
-        """Where in its row each slot's token stands, those of this run at the end."""
-        lengths = seen.sum(1, keepdims=True)
-        before = lengths - sequence if self._slots.size else np.zeros_like(lengths)
-        if (self._slots >= before).any():
-            self._slots = np.where(self._slots >= before, -1, self._slots)
-            self._close_up()
-        fresh = before + np.arange(sequence)
-        self._slots = np.concatenate([self._slots, np.where(fresh < lengths, fresh, -1)], 1)
-        return self._slots
+    def contents(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Slots]:
+        """What is kept, in the rows' order: states, held inputs, slots."""
+        state = {name: one.state.data[self._rows] for name, one in self._states().items()}
+        return state, self._held, self._slots
+
+    def fill(self, state: Mapping[str, np.ndarray], slots: Slots, rows: int) -> None:
+        """Keep this from now on."""
+        for name, one in self._states().items():
+            _set(one, state[name])
+        self._slots, self._rows = slots, np.arange(rows, dtype=np.int32)
+
+    def _states(self) -> dict[str, Any]:
+        return {one.name: one for one in self._request.query_state()}
 
     def _close_up(self) -> None:
         """Move what is kept together, where there are many holes."""
-        used = np.flatnonzero((self._slots >= 0).any(0))
-        slots = self._slots.shape[1]
-        if slots - len(used) < max(_HOLES, slots // 3):
-            return
-        for state in self._request.query_state():
-            if state.name in self._growing:
-                _set(state, state.state.data[:, :, used])
-        self._slots = np.ascontiguousarray(self._slots[:, used])
+        used = self._slots.worth_keeping()
+        if used is not None:
+            for name, one in self._states().items():
+                if name in self._growing:
+                    _set(one, one.state.data[:, :, used])
+            self._slots.keep(used)
 
 
 def _set(state: Any, array: np.ndarray) -> None:

@@ -43,7 +43,7 @@ def stateful(
         _redirect(one.outputs[0], answer.output(0))
     for name in pairs.keys() - grown:
         states.read(name, shapes[name][1:])
-        states.write(name, states.results[pairs[name]].input_value(0))
+        states.write(name, _node(states.results[pairs[name]].input_value(0)))
     left = [one for name, one in states.inputs.items() if name not in pairs]
     kept = [one for name, one in states.results.items() if name not in pairs.values()]
     return openvino.Model(kept, states.written, [*left, states.beams, states.slots], "decoder")
@@ -90,6 +90,12 @@ class _States:
         import openvino.opset6 as states
 
         self.written.append(states.assign(value, name))
+
+
+def _node(output: Any) -> Any:
+    """An output as a node that has no other."""
+    node = output.get_node()
+    return node if node.get_output_size() == 1 else opset().convert(output, output.get_element_type())
 
 
 def _redirect(old: Any, new: Any) -> None:

@@ -53,21 +53,10 @@ class Table:
             RunFailed: The run failed, for all whose step it was.
         """
         with self._turn:
-            self._awake.add(seat)
-            if not self._sits(seat):
-                own = seat.own
-                assert own is not None  # noqa: S101 - who does not sit has rows of its own
-                if seat.alone or self._awake == {seat} or self._rows() + len(own.lengths) > self._most:
-                    self._awake.discard(seat)
-                    alone = own
-                else:
-                    alone = None
-                    self._sit(seat)
-            else:
-                alone = None
-            if alone is None:
+            if self._sits(seat) or self._finds_room(seat):
                 return self._together(seat, tokens)
-        found = alone.step(tokens)
+            self._awake.discard(seat)
+        found = seat.solo.step(tokens)
         self.wake(seat)
         return found
 
@@ -77,12 +66,6 @@ class Table:
             if not seat.alone:
                 self._awake.add(seat)
 
-    def sleep(self, seat: Seat) -> None:
-        """Nobody waits for a seat any longer."""
-        with self._turn:
-            self._awake.discard(seat)
-            self._turn.notify_all()
-
     def leave(self, seat: Seat, *, keep: bool) -> None:
         """Take a seat's rows out of the table; they are its own again where they are kept."""
         with self._turn:
@@ -90,9 +73,7 @@ class Table:
             self._turn.notify_all()
             if not self._sits(seat):
                 return
-            shared = self._shared
-            assert shared is not None  # noqa: S101 - somebody sits
-            mine = self._places(seat)
+            shared, mine = self._table, self._places(seat)
             others = [row for row in range(len(shared.lengths)) if row not in mine]
             self._seated.remove(seat)
             if not others:
@@ -107,9 +88,7 @@ class Table:
     def keep(self, seat: Seat, rows: Sequence[int]) -> None:
         """Keep some of a seat's rows, in their order."""
         with self._turn:
-            shared = self._shared
-            assert shared is not None  # noqa: S101 - the seat sits
-            mine = self._places(seat)
+            shared, mine = self._table, self._places(seat)
             dropped = {mine[row] for row in range(len(mine)) if row not in rows}
             shared.pick([row for row in range(len(shared.lengths)) if row not in dropped])
             seat.rows = len(rows)
@@ -117,9 +96,12 @@ class Table:
     def lengths(self, seat: Seat) -> list[int] | None:
         """Tokens of each of a seat's rows; ``None`` where it does not sit."""
         with self._turn:
-            if self._shared is None or not self._sits(seat):
-                return None
-            return [self._shared.lengths[row] for row in self._places(seat)]
+            return [self._table.lengths[row] for row in self._places(seat)] if self._sits(seat) else None
+
+    @property
+    def _table(self) -> CausalDecoder:
+        assert self._shared is not None  # noqa: S101 - somebody sits
+        return self._shared
 
     def _sits(self, seat: Seat) -> bool:
         return seat in self._seated
@@ -131,17 +113,22 @@ class Table:
         first = sum(one.rows for one in self._seated[: self._seated.index(seat)])
         return list(range(first, first + seat.rows))
 
-    def _sit(self, seat: Seat) -> None:
-        own, seat.own = seat.own, None
-        assert own is not None  # noqa: S101 - who does not sit has rows of its own
+    def _finds_room(self, seat: Seat) -> bool:
+        """Sit down, where there is company and room."""
+        company = self._awake - {seat} or self._seated
+        if seat.alone or not company or self._rows() + len(seat.solo.lengths) > self._most:
+            return False
+        own, seat.own = seat.solo, None
         seat.rows = len(own.lengths)
         if self._shared is None:
             self._shared = own
         else:
             self._shared.join(own)
         self._seated.append(seat)
+        return True
 
     def _together(self, seat: Seat, tokens: np.ndarray) -> np.ndarray:
+        self._awake.add(seat)
         if not self._wanted:
             self._deadline = monotonic() + self._patience
         self._wanted[seat] = tokens
@@ -158,8 +145,7 @@ class Table:
 
     def _run(self) -> None:
         """Step everybody who wants it; whoever was waited for in vain is not waited for again until it comes."""
-        shared, wanted = self._shared, self._wanted
-        assert shared is not None  # noqa: S101 - those who want a step sit
+        shared, wanted = self._table, self._wanted
         self._wanted, self._awake = {}, self._awake & wanted.keys()
         tokens, active = np.zeros(len(shared.lengths), np.int64), np.zeros(len(shared.lengths), bool)
         for seat, given in wanted.items():
@@ -193,13 +179,24 @@ class Seat:
     def lengths(self) -> list[int]:
         """Tokens that each row has come to."""
         told = self._table.lengths(self)
-        return told if told is not None else self._solo().lengths
+        return told if told is not None else self.solo.lengths
+
+    @lengths.setter
+    def lengths(self, lengths: list[int]) -> None:
+        self._table.leave(self, keep=False)
+        self.solo.lengths = lengths
+
+    @property
+    def solo(self) -> CausalDecoder:
+        """The conversation's rows, which do not lie on the table."""
+        assert self.own is not None  # noqa: S101 - it does not sit
+        return self.own
 
     def prefill(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
         """Read the prompts alone, while the others go on."""
         self._table.leave(self, keep=False)
         self.alone = False
-        found = self._solo().prefill(rows)
+        found = self.solo.prefill(rows)
         self._table.wake(self)
         return found
 
@@ -210,14 +207,14 @@ class Seat:
     def extend(self, tokens: Sequence[int]) -> np.ndarray:
         """Add several tokens to the only row, alone: who does so between steps goes on alone."""
         self._stand()
-        found = self._solo().extend(tokens)
+        found = self.solo.extend(tokens)
         self._table.wake(self)
         return found
 
     def rewind(self, length: int) -> None:
         """Forget what the only row has behind so many tokens."""
         self._stand()
-        self._solo().rewind(length)
+        self.solo.rewind(length)
 
     def pick(self, rows: Sequence[int]) -> None:
         """Go on with these rows in this order."""
@@ -227,7 +224,7 @@ class Seat:
                 self._table.keep(self, rows)
             return
         self._stand()
-        self._solo().pick(rows)
+        self.solo.pick(rows)
 
     def rest(self) -> None:
         """The answer is written: nobody waits for the next step, and what was read is kept for the next turn."""
@@ -237,13 +234,9 @@ class Seat:
     def close(self) -> None:
         """Let go of the memory."""
         self._table.leave(self, keep=False)
-        self._solo().close()
+        self.solo.close()
 
     def _stand(self) -> None:
         if self._table.lengths(self) is not None:
             self._table.leave(self, keep=True)
             self.alone = True
-
-    def _solo(self) -> CausalDecoder:
-        assert self.own is not None  # noqa: S101 - it does not sit
-        return self.own
