@@ -84,10 +84,11 @@ class OpenVinoBound:
                 new[kept] = old[kept]
                 _set(state, new)
 
-    def pick(self, rows: Sequence[int]) -> None:
+    def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
         """Put rows in this order; the next run's attention reads them so, and nothing is copied."""
         order = np.asarray(rows, np.int32)
-        self._held = {name: array[order] for name, array in self._held.items()}
+        if held:
+            self._held = {name: array[order] for name, array in self._held.items()}
         if self._rows is not None:
             self._rows, self._slots = self._rows[order], self._slots.picked(order)
 
