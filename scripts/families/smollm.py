@@ -1,11 +1,7 @@
-"""SmolLM2-135M-Instruct with the weights that Hugging Face trained, 4-bit as llama.cpp keeps them, as a Hub directory.
-
-Run it to write one: ``python -m families.smollm FOLDER``, in ``scripts``.
-"""
+"""SmolLM2-135M-Instruct with the weights that Hugging Face trained, 4-bit as llama.cpp keeps them, as a Hub directory."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +98,3 @@ def _weight(file: File, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     rows, columns = weight.shape
     pairs = weight.reshape(file.fields[field], rows // file.fields[field] // 2, 2, columns)
     return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(rows, columns))
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from families import vocabularies
+from families import tokenizing, vocabularies
 from families.record import Family
 from families.weights import randomize
 
@@ -34,7 +34,8 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
     config = kind.config_class(**settings)
     if family.tokenizer:
         maker, arguments = family.tokenizer
-        tokenizer = getattr(vocabularies, maker)(**arguments)
+        makers = tokenizing if hasattr(tokenizing, maker) else vocabularies
+        tokenizer = getattr(makers, maker)(**arguments)
         tokenizer.save_pretrained(folder)
         name_tokenizer(folder / "tokenizer_config.json")
     model = kind(config)
