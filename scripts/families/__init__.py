@@ -9,7 +9,14 @@ def families() -> tuple[Family, ...]:
     """Every family, in the order of the matrix."""
     from families import audio, generation, pairs, real, text, vision
 
-    return (*real.FAMILIES, *text.FAMILIES, *vision.FAMILIES, *audio.FAMILIES, *pairs.FAMILIES, *generation.FAMILIES)
+    return (
+        *real.FAMILIES,
+        *text.FAMILIES,
+        *vision.FAMILIES,
+        *audio.FAMILIES,
+        *pairs.FAMILIES,
+        *generation.FAMILIES,
+    )
 
 
 def find(name: str) -> Family:

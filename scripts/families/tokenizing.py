@@ -7,7 +7,7 @@ from __future__ import annotations
 import string
 from typing import Any
 
-from families.vocabularies import SYLLABLES, merges
+from families.vocabularies import merges
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -46,7 +46,7 @@ def gpt(size: int, *, limit: int, first: list[str], bos: str | None, eos: str, p
     made = Tokenizer(models.BPE({token: index for index, token in enumerate(tokens)}, pairs))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
-    return _fast(made, first, bos, eos, pad, starts, limit, template)
+    return _fast(made, first, (bos, eos, pad), limit=limit, template=template, starts=starts)
 
 
 def sentencepiece(size: int, *, limit: int, first: list[str], bos: str, eos: str, pad: str | None = None,
@@ -57,21 +57,24 @@ def sentencepiece(size: int, *, limit: int, first: list[str], bos: str, eos: str
     from tokenizers import Tokenizer, decoders, models, normalizers
 
     letters = ["▁", *string.ascii_letters, *string.digits, *string.punctuation]
-    tokens, pairs = merges([*first, *(f"<0x{byte:02X}>" for byte in range(256)), *letters], size, end="", space="▁")
+    tokens, pairs = merges(
+        [*first, *(f"<0x{byte:02X}>" for byte in range(256)), *letters], size, end="", space="▁"
+    )
     vocabulary = {token: index for index, token in enumerate(tokens)}
     made = Tokenizer(models.BPE(vocabulary, pairs, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     made.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    return _fast(made, first, bos, eos, pad, True, limit, template)
+    return _fast(made, first, (bos, eos, pad), limit=limit, template=template, starts=True)
 
 
-def _fast(made: Any, first: list[str], bos: str | None, eos: str, pad: str | None, starts: bool, limit: int,
-          template: str | None) -> Any:  # fmt: skip
+def _fast(made: Any, first: list[str], ends: tuple[str | None, str, str | None], *, limit: int, template: str | None,
+          starts: bool) -> Any:  # fmt: skip
     from tokenizers import AddedToken, processors
     from transformers import PreTrainedTokenizerFast
 
+    bos, eos, pad = ends
     made.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in first])
     if starts:
         made.post_processor = processors.TemplateProcessing(
