@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import sys
+from itertools import pairwise
 from time import perf_counter
 
 
@@ -19,21 +20,27 @@ def gpux_side(job):
 
     spent = _watched() if job.get("watch") else None
     model = gpux.load(
-        job["reference"], provider=job["provider"], variant=job["variant"], threads=job["threads"], task="text-generation"
+        job["reference"],
+        provider=job["provider"],
+        variant=job["variant"],
+        threads=job["threads"],
+        task="text-generation",
     )
 
     def answer(message):
         # A benchmark asks the graph: no answer may come out of what an earlier turn left behind, but in the warm chat.
         moments, tokens, inside, text = [], [], [], ""
         began = perf_counter()
-        for piece in model.emit(message.get("messages") or message["text"], max_new_tokens=message["new"], do_sample=False):
+        for piece in model.emit(
+            message.get("messages") or message["text"], max_new_tokens=message["new"], do_sample=False
+        ):
             moments.append((perf_counter() - began, len(piece.tokens)))
             tokens += piece.tokens
             if spent is not None:
                 inside.append(spent[0])
             if "messages" in message:
-                text += piece.text
-        extra = {"inside": [later - earlier for earlier, later in zip(inside, inside[1:], strict=False)]} if inside else {}
+                text += piece
+        extra = {"inside": [later - earlier for earlier, later in pairwise(inside)]} if inside else {}
         return {"moments": moments, "tokens": [int(token) for token in tokens], "text": text, **extra}
 
     disk = model.artifact.manifest.files
@@ -99,7 +106,9 @@ def transformers_side(job):
                 pad_token_id=0,
             )  # fmt: skip
         return {
-            "moments": [(moment - began, 1) for moment in watch.moments[1:]],  # the first is the prompt itself
+            "moments": [
+                (moment - began, 1) for moment in watch.moments[1:]
+            ],  # the first is the prompt itself
             "tokens": found[0, ids.shape[1] :].tolist(),
         }
 
@@ -112,7 +121,9 @@ def genai_side(job):
 
     config = onnxruntime_genai.Config(job["files"])
     threads = {"intra_op_num_threads": job["threads"]}
-    config.overlay(json.dumps({"model": {"decoder": {"session_options": threads}, "eos_token_id": 2**31 - 1}}))
+    config.overlay(
+        json.dumps({"model": {"decoder": {"session_options": threads}, "eos_token_id": 2**31 - 1}})
+    )
     model = onnxruntime_genai.Model(config)
 
     def answer(message):
@@ -174,9 +185,14 @@ def llama_side(job):
     import numpy as np
 
     model = llama_cpp.Llama(
-        job["files"], n_ctx=job["context"], n_batch=512, n_threads=job["threads"], n_threads_batch=job["threads"], verbose=False
+        job["files"],
+        n_ctx=job["context"],
+        n_batch=512,
+        n_threads=job["threads"],
+        n_threads_batch=job["threads"],
+        verbose=False,
     )
-    context, vocabulary = model._ctx.ctx, model.n_vocab()
+    context, vocabulary = model.ctx, model.n_vocab()
 
     def read(tokens):
         array = (llama_cpp.llama_token * len(tokens))(*tokens)
@@ -186,7 +202,7 @@ def llama_side(job):
         return int(np.ctypeslib.as_array(scores, (vocabulary,)).argmax())
 
     def answer(message):
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), data=True)
         moments, tokens = [], []
         began = perf_counter()
         for start in range(0, len(message["ids"]), 512):

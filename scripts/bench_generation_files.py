@@ -43,7 +43,9 @@ def gguf(folder, target):
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
-    writer.add_token_types([TokenType.CONTROL if i in special else TokenType.NORMAL for i in range(len(tokens))])
+    writer.add_token_types(
+        [TokenType.CONTROL if i in special else TokenType.NORMAL for i in range(len(tokens))]
+    )
     writer.add_token_merges([" ".join(pair) for pair in words["model"]["merges"]])
     writer.add_eos_token_id(config["eos_token_id"])
     writer.add_bos_token_id(config["bos_token_id"])
