@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.generation import opening
-from gpux.generation.beams import search
+from gpux.generation.beams import Beam, search
 from gpux.generation.constraint import Constraint, Constraints
 from gpux.generation.conversations import Conversation, Conversations
 from gpux.generation.decoder import Decoder
@@ -61,7 +61,7 @@ class GeneratingPipeline(Pipeline):
         return limits.positions(self.artifact) or _ENDLESS
 
     @abstractmethod
-    def prompt(self, item: Any, *, position: int, **parameters: Any) -> list[int]:
+    def prompt(self, item: Any, /, *, position: int, **_: Any) -> list[int]:
         """The tokens of an item.
 
         Raises:
@@ -100,7 +100,7 @@ class GeneratingPipeline(Pipeline):
 
     def emit(
         self, item: Any, *, cancelled: Callable[[], bool] = lambda: False, **parameters: Any
-    ) -> Iterator[Piece]:
+    ) -> Generator[Piece, None, Generated]:
         """One answer in pieces, one for each token; what the iterator returns in the end is the whole.
 
         Whoever stops to listen ends it within one step.
@@ -208,18 +208,16 @@ class GeneratingPipeline(Pipeline):
         with self._conversations.take(prompts, reuse=False) as conversation:
             found = search(conversation.decoder, prompts, settings, cancelled=cancelled)
         return [
-            [self._told(beam.tokens, beam.ended, prompt, settings) for beam in beams]
+            [self._told(beam, prompt, settings) for beam in beams]
             for prompt, beams in zip(prompts, found, strict=True)
         ]
 
-    def _told(
-        self, tokens: Sequence[int], ended: bool, prompt: Sequence[int], settings: GenerationSettings
-    ) -> Generated:  # noqa: FBT001
+    def _told(self, beam: Beam, prompt: Sequence[int], settings: GenerationSettings) -> Generated:
         detokenizer, stopper = Detokenizer(self._tokenizer.backend), Stopper(settings.stop)
-        text = "".join(map(detokenizer.push, tokens)) + detokenizer.flush()
+        text = "".join(map(detokenizer.push, beam.tokens)) + detokenizer.flush()
         shown, stopped = stopper.push(text)
-        reason = STOP if ended or stopped else LENGTH
-        return Generated(shown + stopper.flush(), tuple(tokens), reason, len(prompt))
+        reason = STOP if beam.ended or stopped else LENGTH
+        return Generated(shown + stopper.flush(), beam.tokens, reason, len(prompt))
 
 
 def _remember(conversation: Conversation, answering: Answering) -> None:

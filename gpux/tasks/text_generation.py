@@ -68,14 +68,14 @@ class TaskPipeline(GeneratingPipeline):
     def prompt(
         self,
         item: Any,
+        /,
         *,
         position: int,
         tools: Sequence[Mapping[str, Any]] | None = None,
         template: Mapping[str, Any] | None = None,
-        return_full_text: bool = True,
+        **_: Any,
     ) -> list[int]:
         """The tokens of a text with the model's own special tokens, or of a conversation by its template."""
-        del return_full_text
         if not _is_chat(item):
             text = texts.checked(item, position=position)
             if not isinstance(text, str):
@@ -140,8 +140,8 @@ class TaskPipeline(GeneratingPipeline):
         """Texts of every kind, or of so many tokens."""
         del parameters
         if length is None:
-            return list(text_samples.SAMPLES) if hasattr(text_samples, "SAMPLES") else ["Once upon a time"]
-        return text_samples.of_length(self._tokenizer, length)  # type: ignore[attr-defined, no-any-return]
+            return list(texts.SAMPLES)
+        return text_samples.of_length(self._tokenizer, texts.SAMPLES, length)
 
     def work(self, items: Sequence[Any], **parameters: Any) -> Mapping[str, float]:
         """Tokens of the prompts."""
