@@ -202,7 +202,7 @@ def llama_side(job):
         return int(np.ctypeslib.as_array(scores, (vocabulary,)).argmax())
 
     def answer(message):
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), data=True)
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), 1)
         moments, tokens = [], []
         began = perf_counter()
         for start in range(0, len(message["ids"]), 512):
