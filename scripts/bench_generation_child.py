@@ -121,9 +121,7 @@ def genai_side(job):
 
     config = onnxruntime_genai.Config(job["files"])
     threads = {"intra_op_num_threads": job["threads"]}
-    config.overlay(
-        json.dumps({"model": {"decoder": {"session_options": threads}, "eos_token_id": 2**31 - 1}})
-    )
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": threads}}}))
     model = onnxruntime_genai.Model(config)
 
     def answer(message):
@@ -133,7 +131,7 @@ def genai_side(job):
         began = perf_counter()
         generator = onnxruntime_genai.Generator(model, options)
         generator.append_tokens(message["ids"])
-        for _ in range(message["new"]):
+        while len(tokens) < message["new"] and not generator.is_done():
             generator.generate_next_token()
             tokens.append(int(generator.get_next_tokens()[0]))
             moments.append((perf_counter() - began, 1))
@@ -192,9 +190,10 @@ def llama_side(job):
         n_threads_batch=job["threads"],
         verbose=False,
     )
-    context, vocabulary = model.ctx, model.n_vocab()
+    vocabulary = model.n_vocab()
 
     def read(tokens):
+        context = model.ctx  # which lives as long as the model
         array = (llama_cpp.llama_token * len(tokens))(*tokens)
         if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(array, len(tokens))):
             raise RuntimeError("llama_decode failed")
@@ -202,7 +201,7 @@ def llama_side(job):
         return int(np.ctypeslib.as_array(scores, (vocabulary,)).argmax())
 
     def answer(message):
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), 1)
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(model.ctx), 1)
         moments, tokens = [], []
         began = perf_counter()
         for start in range(0, len(message["ids"]), 512):
