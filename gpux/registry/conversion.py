@@ -43,7 +43,7 @@ from gpux.sources.paths import external_files
 from gpux.sources.snapshot import Snapshot
 
 PYTORCH = "pytorch fp32"
-ROUTES = ("ready", toolchains.TRANSFORMERS.name, toolchains.OPTIMUM.name)
+ROUTES = ("ready", toolchains.TRANSFORMERS.name, toolchains.OPTIMUM.name, toolchains.GENAI.name)
 
 Fetch = Callable[[Wants], Snapshot]
 
@@ -159,7 +159,12 @@ class _Attempt:
         self.folder.rmdir()
 
     def exported(self, toolchain: Toolchain) -> Converted:
-        """The routes ``transformers`` and ``optimum``: fp32, from the checkpoint."""
+        """The routes ``transformers``, ``optimum`` and ``genai``, from the checkpoint."""
+        if toolchain is toolchains.GENAI and not self.order.head.generates:
+            raise UnsupportedModel(
+                "onnxruntime-genai makes graphs of models that write, and of no other",
+                hint="pull it without --exporter genai",
+            )
         extra = [variant for variant in self.order.variants if variant != "fp32"]
         if extra and not self.order.head.generates:
             offered = ", ".join(ready.offered(self.order.listing.graphs))
