@@ -137,14 +137,16 @@ class Chooser:
             self.finished = self._constraint.finished
 
 
-def generators(seed: int | None, rows: int) -> list[np.random.Generator]:
+def generators(seed: int | None, rows: int, *, first: int = 0) -> list[np.random.Generator]:
     """A source of chance for each row, independent of the others.
 
     Args:
         seed: The same one gives the same draws; a row's do not depend on how many there are. ``None`` is chance.
         rows: How many.
+        first: Which row of all the first one is, where they come in several batches.
     """
-    return [np.random.Generator(np.random.PCG64(each)) for each in np.random.SeedSequence(seed).spawn(rows)]
+    root = np.random.SeedSequence(seed, n_children_spawned=first)
+    return [np.random.Generator(np.random.PCG64(each)) for each in root.spawn(rows)]
 
 
 def refused(logits: np.ndarray) -> RunFailed | InvalidInput:

@@ -49,6 +49,7 @@ TEXTS = {
     "several": ([CHATS, "one", "two\n", "three"], b"", "u: one\nu: two\nu: three\n"),
     "lines": ([PLAIN], b"one\n\ntwo\n", "one\ntwo\n"),
     "a length": ([PLAIN, "a b c d", "--max-tokens", "2"], b"", "a b \n"),
+    "several answers": ([PLAIN, "a b", "-p", "num_return_sequences=2"], b"", "a b\na b\n"),
     "control characters": ([PLAIN, "a \x1b[31m b"], b"", "a \\u001b[31m b\n"),
     "every option": ([PLAIN, "settings", "--temperature", "0.5", "--seed", "7", "--stop", "END", "--stop", "\n", "--truncate", "--json-schema", '{"type": "object"}', "-p", "logprobs=2"], b"",
                      'settings{"seed": 7, "temperature": 0.5, "stop": ["END", "\\n"], "json_schema": {"type": "object"}, "truncate": true, "logprobs": 2}\n'),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_decoder import VOCABULARY, TorchDecoder, gpt2
 
-from gpux.errors import RunFailed
+from gpux.errors import InvalidInput, RunFailed
 from gpux.generation.beams import search
 from gpux.generation.settings import GenerationSettings
 
@@ -140,3 +140,10 @@ def test_scores_that_are_no_numbers_end_a_search():
 
     with pytest.raises(RunFailed, match="no numbers"):
         search(Broken(gpt2()), [PROMPTS[0]], GenerationSettings(num_beams=2, max_new_tokens=4))
+
+
+def test_more_answers_than_beams_are_refused():
+    settings = GenerationSettings(num_beams=2, num_return_sequences=3)
+    with pytest.raises(InvalidInput, match="3 answers are asked for, of 2 beams") as caught:
+        search(TorchDecoder(gpt2()), [PROMPTS[0]], settings)
+    assert caught.value.hint == "num_beams=3"
