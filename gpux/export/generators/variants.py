@@ -10,8 +10,7 @@ import onnx_ir as ir
 from gpux.export.generators.halving import halve
 from gpux.export.generators.quantising import RECIPES, quantise_graph
 
-FULL = "fp32"
-NAMES = (FULL, "fp16", "int8", "q4", "q4f16")
+_HALF = frozenset({"fp16", "q4f16"})
 _ALIGNMENT = 4096  # bytes: where a runtime may map from
 
 
@@ -21,14 +20,14 @@ def write(source: Path, target: Path, variant: str) -> None:
     Args:
         source: The fp32 graph, its weights beside it.
         target: Where to write; its weights go beside it, with ``.data`` behind the name.
-        variant: One of :data:`NAMES`, but ``fp32``.
+        variant: One of :data:`gpux.export.generators.precisions.MADE`, but ``fp32``.
     """
     model = ir.load(source)
     aliases: Sequence[tuple[ir.Value, ir.Value]] = ()
-    recipe = RECIPES.get(variant.removesuffix("f16") if variant != "fp16" else variant)
-    if recipe is not None:
-        aliases = quantise_graph(model, recipe).aliases
-    if variant.endswith("f16") or variant == "fp16":
+    bits = "q4" if variant == "q4f16" else variant
+    if bits in RECIPES:
+        aliases = quantise_graph(model, RECIPES[bits]).aliases
+    if variant in _HALF:
         halve(model)
     save(model, target, aliases=aliases)
 
