@@ -149,7 +149,7 @@ def test_beams_follow_a_constraint_each():
     settings = GenerationSettings(
         num_beams=3, num_return_sequences=3, regex="(fox|the)[0-9]{2}", max_new_tokens=12, eos_token_ids=ids
     )
-    (beams,) = search(Any(None), [[5, 6]], settings, constraint=maker.open(settings))
+    (beams,) = search(Any(None), [[5, 6]], settings, constraint=lambda _: maker.open(settings))
     texts = [backend.decode(beam.tokens) for beam in beams]
     assert len(set(texts)) > 1
     for beam, text in zip(beams, texts, strict=True):
