@@ -201,6 +201,27 @@ def test_settings_that_contradict_the_constraint_say_so():
 
 
 @needs_library
+@pytest.mark.parametrize("sample", [False, True])
+def test_forced_tokens_stand_outside_the_constraint(sample):
+    backend = tiny_tokenizers.byte_level()
+    maker, (end,) = constraints(backend)
+    first = backend.token_to_id("<think>")
+    settings = GenerationSettings(
+        regex="a*",
+        forced_bos_token_id=first,
+        forced_eos_token_id=end,
+        max_new_tokens=4,
+        min_new_tokens=3,
+        do_sample=sample,
+    )
+    chooser = Chooser(settings, [5], vocabulary=PADDED, constraint=maker.open(settings))
+    scores = np.random.default_rng(0).standard_normal(PADDED).astype(np.float32)
+    tokens = [chooser.choose(scores).token for _ in range(4)]
+    assert (tokens[0], tokens[-1]) == (first, end)
+    assert re.fullmatch("a+", backend.decode(tokens[1:-1]))
+
+
+@needs_library
 def test_padding_and_truncation_of_the_file_do_not_count():
     backend = type(tiny_tokenizers.byte_level()).from_str(tiny_tokenizers.byte_level().to_str())
     backend.enable_truncation(4)
