@@ -207,11 +207,10 @@ def test_forced_tokens_stand_outside_the_constraint(sample):
     maker, (end,) = constraints(backend)
     first = backend.token_to_id("<think>")
     settings = GenerationSettings(
-        regex="a*",
+        regex="a{9}",
         forced_bos_token_id=first,
         forced_eos_token_id=end,
         max_new_tokens=4,
-        min_new_tokens=3,
         do_sample=sample,
     )
     chooser = Chooser(settings, [5], vocabulary=PADDED, constraint=maker.open(settings))
