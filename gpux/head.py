@@ -25,6 +25,7 @@ class Head:
         classes: Whole class names that carry trained weights for it; wins over ``suffixes`` where given.
         kinds: Kinds of sentence-transformers models that answer it (``CrossEncoder``), which their own files name. A head that
             every encoder fits is only theirs.
+        generates: Whether the model writes its answer token by token.
     """
 
     auto: str | tuple[str, ...]
@@ -36,6 +37,7 @@ class Head:
     unordered: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    generates: bool = False
 
     @property
     def autos(self) -> tuple[str, ...]:

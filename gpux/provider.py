@@ -167,6 +167,47 @@ class Opened(Protocol):
     def close(self) -> None: ...
 
 
+class Bound(Protocol):
+    """A graph with tensors that stay where it computes, from one run to the next. For one thread at a time."""
+
+    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """Run once: arrays for the inputs that do not stay, arrays for the outputs that are named."""
+        ...
+
+    def grow(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make room: each tensor keeps what it holds at its beginning along every axis."""
+        ...
+
+    def pick(self, rows: Sequence[int]) -> None:
+        """Put rows of the first axis in this order, in what stays and in what is held; one may come several times."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        ...
+
+
+@runtime_checkable
+class Binds(Protocol):
+    """An open graph that can keep tensors where it computes; optional, see :class:`Opened`."""
+
+    def bind(
+        self,
+        pairs: Mapping[str, str],
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        held: Mapping[str, np.ndarray],
+    ) -> Bound:
+        """Tensors that stay: input → the output that is written over it, of the same shape, zeros at first.
+
+        Args:
+            pairs: Input → output.
+            shapes: Input → shape.
+            held: Further inputs that are the same in every run.
+        """
+        ...
+
+
 @runtime_checkable
 class Provider(Protocol):
     """One way to run a graph. One that has settings lists them as a seventh member, ``settings``; see :func:`settings`.

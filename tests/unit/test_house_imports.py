@@ -23,7 +23,9 @@ LEAVES = {
 }
 BELOW_FIELDS = LEAVES | {"artifact", "fields"}
 BELOW_SOURCES = LEAVES | {"reference", "artifact", "integrity"}
-BELOW_TASKS = {"pipelines"} | LEAVES | {"artifact", "integrity", "provider", "planning", "session"}
+BELOW_TASKS = (
+    {"generation", "pipelines"} | LEAVES | {"artifact", "integrity", "provider", "planning", "session"}
+)
 
 LAW = {
     # room: the rooms that it may import, itself always among them
@@ -53,6 +55,7 @@ LAW = {
         "provider",
         "planning",
         "session",
+        "generation",
         "pipelines",
         "tasks",
     },
@@ -62,8 +65,10 @@ LAW = {
     # What was found out by trying: it asks providers, proves with the registry's prover, and chooses.
     "machine": BELOW_SOURCES | {"worker", "export", "discovery", "provider", "planning", "registry"},
     "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
-    "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio"},
-    "tasks": BELOW_FIELDS | {"session", "text", "images", "audio", "pipelines"},
+    # One decoding loop over open graphs; it knows no task.
+    "generation": BELOW_FIELDS | {"integrity", "provider", "planning", "session", "text"},
+    "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio", "generation"},
+    "tasks": BELOW_FIELDS | {"session", "text", "images", "audio", "pipelines", "generation"},
     "model": BELOW_TASKS | {"tasks", "the door"},
     "loading": BELOW_TASKS | {"discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
