@@ -90,7 +90,7 @@ def powers(
     frame = len(window)
     if centred:
         waveform = np.pad(waveform, frame // 2, mode="reflect")
-    return _energies(waveform, bank, window, hop, size, preemphasis)
+    return _energies(waveform, bank, window, hop=hop, size=size, preemphasis=preemphasis)
 
 
 def streamed(
@@ -118,14 +118,14 @@ def streamed(
         # What the end is mirrored from stays, whatever comes.
         if begun and (whole := (len(held) - least - frame) // hop + 1) > 0:
             found, held = held[: (whole - 1) * hop + frame], held[whole * hop :]
-            yield _energies(found, bank, window, hop, size)
+            yield _energies(found, bank, window, hop=hop, size=size)
     held = np.pad(held, (0 if begun else half, half), mode="reflect")
     if len(held) >= frame:
-        yield _energies(held, bank, window, hop, size)
+        yield _energies(held, bank, window, hop=hop, size=size)
 
 
 def _energies(
-    waveform: np.ndarray, bank: Floats, window: Floats, hop: int, size: int, preemphasis: float = 0.0
+    waveform: np.ndarray, bank: Floats, window: Floats, *, hop: int, size: int, preemphasis: float = 0.0
 ) -> Floats:
     frames = np.lib.stride_tricks.sliding_window_view(waveform, len(window))[::hop]
     found = [spectrum @ bank for spectrum in _spectra(frames, window, size, preemphasis)]

@@ -39,7 +39,7 @@ class Spectrogram:
 
     def __init__(self, blocks: Iterable[np.ndarray], extractor: LogMel) -> None:
         self._extractor = extractor
-        self._file: Any = tempfile.SpooledTemporaryFile(max_size=HELD)
+        self._file: Any = tempfile.SpooledTemporaryFile(max_size=HELD)  # noqa: SIM115 - `close` closes it
         self._loudest = _SILENCE
         self.samples = self._written = 0
         try:

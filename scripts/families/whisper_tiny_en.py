@@ -154,7 +154,10 @@ def _tokenizer(room: Path, folder: Path) -> None:
     ]  # fmt: skip
     _json(folder / "tokenizer.json", content)
     end = "<|endoftext|>"
-    special = {"bos_token": end, "eos_token": end, "unk_token": end, "pad_token": end}
+    special: dict[str, Any] = {"bos_token": end, "eos_token": end, "unk_token": end, "pad_token": end}
+    special["additional_special_tokens"] = [
+        one["content"] for one in content["added_tokens"] if one["special"]
+    ]
     added = {str(one["id"]): {k: v for k, v in one.items() if k != "id"} for one in content["added_tokens"]}
     _json(
         folder / "tokenizer_config.json",
