@@ -34,7 +34,7 @@ LAW = {
     "artifact": LEAVES | {"reference"},
     "fields": LEAVES | {"artifact"},
     # What a person has → what a graph takes, by the model's own files; they know neither graphs nor tasks.
-    "text": BELOW_FIELDS,
+    "text": BELOW_FIELDS | {"worker"},  # a chat template is rendered in a process of its own
     "images": BELOW_FIELDS,
     "audio": BELOW_FIELDS,
     "integrity": LEAVES | {"artifact"},
@@ -64,7 +64,8 @@ LAW = {
     "planning": LEAVES | {"artifact", "provider"},
     # What was found out by trying: it asks providers, proves with the registry's prover, and chooses.
     "machine": BELOW_SOURCES | {"worker", "export", "discovery", "provider", "planning", "registry"},
-    "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
+    "binding": {"provider", "tensors"},
+    "session": LEAVES | {"artifact", "integrity", "provider", "planning", "binding"},
     # One decoding loop over open graphs; it knows no task.
     "generation": BELOW_FIELDS | {"integrity", "provider", "planning", "session", "text"},
     "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio", "generation"},
