@@ -51,7 +51,7 @@ class Spectrogram:
     def window(self, start: int, frames: int) -> np.ndarray:
         """float32 [mels, frames] from a frame on, filled up with nothing beyond the end of the recording."""
         mels = self._extractor.mels
-        stop = min(start + frames, self._written)
+        stop = max(start, min(start + frames, self._written))
         self._file.seek(start * mels * 4)
         read = np.frombuffer(self._file.read((stop - start) * mels * 4), np.float32).reshape(-1, mels)
         # A recording that fits is padded with silence before it is heard, a longer one with zeros after that.
@@ -59,7 +59,8 @@ class Spectrogram:
         floor = self._loudest - 8
         told[:, : len(read)] = (np.maximum(read.T, floor) + 4) / 4
         if not self.longer:
-            told[:, len(read) :] = (max(_SILENCE, floor) + 4) / 4
+            silent = max(self._extractor.frames - start, len(read))
+            told[:, len(read) : silent] = (max(_SILENCE, floor) + 4) / 4
         return told
 
     def close(self) -> None:
