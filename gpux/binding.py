@@ -90,11 +90,12 @@ class HostBound:
             new[kept] = old[kept]
             self._state[name] = new
 
-    def pick(self, rows: Sequence[int]) -> None:
+    def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
         """Rows of the first axis in this order."""
         order = list(rows)
         self._state = {name: array[order] for name, array in self._state.items()}
-        self._held = {name: array[order] for name, array in self._held.items()}
+        if held:
+            self._held = {name: array[order] for name, array in self._held.items()}
 
     def close(self) -> None:
         """Let go of the memory."""

@@ -201,8 +201,8 @@ class Bound(Protocol):
         """Make room, or give some up: each tensor keeps what it holds at its beginning along every axis."""
         ...
 
-    def pick(self, rows: Sequence[int]) -> None:
-        """Put rows of the first axis in this order, in what stays and in what is held; one may come several times."""
+    def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
+        """Put rows of the first axis in this order, in what stays and, where asked, in what is held; one may come several times."""
         ...
 
     def close(self) -> None:

@@ -81,14 +81,14 @@ class OnnxRuntimeBound:
             self._state[name] = self._value(new)
         self._bind()
 
-    def pick(self, rows: Sequence[int]) -> None:
+    def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
         """Rows of the first axis in this order."""
         order = list(rows)
         self._state = {name: self._value(value.numpy()[order]) for name, value in self._state.items()}
-        for name, value in self._held.items():
-            held = value.numpy()
-            if len(order) != len(held) or order != list(range(len(held))):
-                self._held[name] = self._value(held[order])
+        for name, value in self._held.items() if held else ():
+            array = value.numpy()
+            if order != list(range(len(array))):
+                self._held[name] = self._value(array[order])
                 self._binding.bind_ortvalue_input(name, self._held[name])
         self._bind()
 

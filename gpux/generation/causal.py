@@ -38,6 +38,12 @@ class Graph(Protocol):
         """Tensors that stay between runs."""
         ...
 
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run once."""
+        ...
+
 
 class CausalDecoder:
     """Rows of tokens read by a causal graph; see :class:`gpux.generation.decoder.Decoder`.
@@ -68,6 +74,7 @@ class CausalDecoder:
         self._capacity = self._rows = 0
         self._padding: np.ndarray | None = None
         self._bound: Bound | None = None
+        self._held: dict[str, np.ndarray] = {}
         self._ones = np.ones((1, _ROOM), np.int64)
 
     def prefill(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
@@ -116,13 +123,19 @@ class CausalDecoder:
     def pick(self, rows: Sequence[int]) -> None:
         """Go on with these rows in this order."""
         if self._bound is not None and list(rows) != list(range(len(self.lengths))):
-            self._bound.pick(rows)
+            self._move(self._bound, list(rows))
             self._rows = len(rows)
             self.lengths = [self.lengths[row] for row in rows]
             self._padding = None if self._padding is None else self._padding[list(rows)]
 
+    def _move(self, bound: Bound, rows: list[int]) -> None:
+        bound.pick(rows)
+
     def close(self) -> None:
         """Let go of the memory."""
+        self._release()
+
+    def _release(self) -> None:
         if self._bound is not None:
             self._bound.close()
             self._bound = None
@@ -145,10 +158,10 @@ class CausalDecoder:
         room = self._room(longest + 1)
         usable = self._bound is not None and self._shared and self._rows == rows
         if not usable or self._capacity < room:
-            self.close()
+            self._release()
             self._capacity, self._rows = room if self._shared else 0, rows
             shapes = self._shapes(rows, self._capacity)
-            self._bound = self._graph.bind(self._pairs, shapes, held={}, moving=not self._shared)
+            self._bound = self._graph.bind(self._pairs, shapes, held=self._held, moving=not self._shared)
         self.lengths = [0] * rows
         self._padding = None
 

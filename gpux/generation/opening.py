@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gpux.errors import UnsupportedModel
 from gpux.generation.causal import CausalDecoder, Graph
 from gpux.generation.decoder import Decoder
+from gpux.generation.encoder_decoder import EncoderDecoder
 from gpux.generation.settings import GenerationSettings
 
 
@@ -21,9 +22,13 @@ def decoder(graphs: Mapping[str, Graph], *, limit: int, settings: GenerationSett
     Raises:
         UnsupportedModel: The components make no decoder.
     """
-    del settings
     if set(graphs) == {"model"}:
         return CausalDecoder(graphs["model"], limit=limit)
+    if set(graphs) == {"encoder", "decoder"}:
+        start = next(
+            (t for t in (settings.decoder_start_token_id, settings.bos_token_id) if t is not None), None
+        )
+        return EncoderDecoder(graphs["encoder"], graphs["decoder"], limit=limit, start=start)
     raise UnsupportedModel(
         f"nothing that writes has the components {', '.join(graphs)}",
         hint="pull the model again with --force",

@@ -11,7 +11,7 @@ import onnx_ir
 
 from gpux.errors import UnsupportedModel
 from gpux.events import Progress
-from gpux.export.generators import causal, generator
+from gpux.export.generators import causal, encoder_decoder, generator
 from gpux.export.generators.generator import Generator
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
@@ -78,12 +78,19 @@ def _write(made: Generator, output: Path, variants: Sequence[str]) -> list[str]:
             hint="drop --variant",
         )
     made.clock.step("exporting the graph")
-    program = causal.export(made.model)
+    programs = _programs(made.model)
     made.clock.step("writing the graph")
     folder = output / _FULL
     folder.mkdir()
-    save(program, folder / "model.onnx")
-    return ["model"]
+    for name, program in programs.items():
+        save(program, folder / f"{name}.onnx")
+    return list(programs)
+
+
+def _programs(model: Any) -> dict[str, onnx_ir.Model]:
+    if model.config.is_encoder_decoder:
+        return encoder_decoder.export(model, encoder_decoder.text_source(model.config))
+    return {"model": causal.export(model)}
 
 
 def save(program: onnx_ir.Model, path: Path) -> None:
