@@ -89,7 +89,9 @@ def _write(made: Generator, output: Path, variants: Sequence[str]) -> list[str]:
 
 def _programs(model: Any) -> dict[str, onnx_ir.Model]:
     if model.config.is_encoder_decoder:
-        return encoder_decoder.export(model, encoder_decoder.text_source(model.config))
+        sound = model.main_input_name == "input_features"
+        source = encoder_decoder.sound_source(model) if sound else encoder_decoder.text_source(model.config)
+        return encoder_decoder.export(model, source)
     return {"model": causal.export(model)}
 
 
