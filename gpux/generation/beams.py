@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpux.generation.history import History
-from gpux.generation.processors import forced, processors
+from gpux.generation.processors import Processor, forced, processors
 from gpux.generation.sampling import generators, refused
 from gpux.generation.truncating import largest, truncated
 
@@ -50,6 +50,7 @@ def search(
     constraint: Constraint | None = None,
     ends: Callable[[Sequence[int]], bool] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    further: Sequence[Processor] = (),
 ) -> list[list[Beam]]:
     """Search answers to each prompt.
 
@@ -60,6 +61,7 @@ def search(
         constraint: What each answer must follow, from its beginning.
         ends: Whether these tokens of an answer end it, for what tokens alone do not tell, such as a stop string.
         cancelled: Asked before each step; where it says so, the best beams so far are the answers.
+        further: What changes scores beside what the settings ask for, behind it.
 
     Returns:
         Per prompt its best answers, best first.
@@ -72,7 +74,7 @@ def search(
     sources = generators(settings.seed, len(prompts))
     searches = [
         _Search(prompt, settings, room=decoder.limit - len(prompt), vocabulary=scores.shape[1], ends=ends,
-                constraint=constraint, generator=source)
+                constraint=constraint, generator=source, further=further)
         for prompt, source in zip(prompts, sources, strict=True)
     ]  # fmt: skip
     beams = settings.num_beams
@@ -114,6 +116,7 @@ class _Search:
         ends: Callable[[Sequence[int]], bool] | None,
         constraint: Constraint | None,
         generator: np.random.Generator,
+        further: Sequence[Processor] = (),
     ) -> None:
         beams = settings.num_beams
         self.done = False
@@ -123,7 +126,7 @@ class _Search:
         self._eos = set(settings.eos_token_ids)
         # So many candidates that enough of them go on even where each beam's best ones end.
         self._candidates = min(max(2, 1 + len(settings.eos_token_ids)) * beams, beams * vocabulary)
-        self._processors = processors(settings, prompt=len(prompt), vocabulary=vocabulary)
+        self._processors = (*processors(settings, prompt=len(prompt), vocabulary=vocabulary), *further)
         self._forced = forced(settings, vocabulary=vocabulary)
         first = History.of(prompt, vocabulary=vocabulary)
         self._histories = [first, *(first.fork() for _ in range(beams - 1))]
