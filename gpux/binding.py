@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 from gpux.provider import Binds, Bound, Opened
-from gpux.tensors import TensorSpec
+from gpux.tensors import TensorSpec, stacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,6 +97,23 @@ class HostBound:
         self._state = {name: array[order] for name, array in self._state.items()}
         if held:
             self._held = {name: array[order] for name, array in self._held.items()}
+
+    def fork(self, rows: Sequence[int]) -> HostBound:
+        """Another one, with copies of these rows."""
+        made = copy(self)
+        made.pick(rows)
+        return made
+
+    def join(self, other: Bound) -> None:
+        """Take another's rows."""
+        state, held = other.contents()  # type: ignore[attr-defined]  # the same graph is bound in one way
+        self._state = {name: stacked(array, state[name]) for name, array in self._state.items()}
+        self._held = {name: stacked(array, held[name]) for name, array in self._held.items()}
+        other.close()
+
+    def contents(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """What stays: the state, and further inputs."""
+        return self._state, self._held
 
     def close(self) -> None:
         """Let go of the memory."""

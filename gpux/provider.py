@@ -205,6 +205,17 @@ class Bound(Protocol):
         """Put rows of the first axis in this order, in what stays and, where asked, in what is held; one may come several times."""
         ...
 
+    def fork(self, rows: Sequence[int]) -> Bound:
+        """Another one, that begins with a copy of these rows."""
+        ...
+
+    def join(self, other: Bound) -> None:
+        """Take the rows of another one of the same graph behind its own; where the third axis is shorter, zeros come before it.
+
+        The other one is not used any more.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the memory."""
         ...

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gpux.errors import UnsupportedModel
+from gpux.generation.batching import Table
 from gpux.generation.causal import CausalDecoder, Graph
 from gpux.generation.decoder import Decoder
 from gpux.generation.encoder_decoder import EncoderDecoder
@@ -33,3 +34,14 @@ def decoder(graphs: Mapping[str, Graph], *, limit: int, settings: GenerationSett
         f"nothing that writes has the components {', '.join(graphs)}",
         hint="pull the model again with --force",
     )
+
+
+def sharing(make: Callable[[], Decoder]) -> Callable[[], Decoder]:
+    """What makes decoders over the same graphs, for conversations that go on at once: their steps are one run where that can be."""
+
+    def row_by_row() -> CausalDecoder:
+        made = make()
+        assert type(made) is CausalDecoder  # noqa: S101 - as the first was
+        return made
+
+    return Table(row_by_row).seat if type(make()) is CausalDecoder else make

@@ -12,6 +12,7 @@ from gpux import sources, tasks
 from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
 from gpux.export import heads, kinds, ready
+from gpux.export.generators.precisions import MADE
 from gpux.export.inputs import read_processor
 from gpux.export.modalities import model_type
 from gpux.reference import MLPACKAGE
@@ -20,6 +21,8 @@ from gpux.registry.conversion import Order
 from gpux.registry.wish import Wish
 from gpux.sources.listing import Listing, Wants
 from gpux.sources.snapshot import Snapshot
+
+_ENCODED = ("fp32",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
         name=wish.name,
         kind=_kind(snapshot, config),
     )
-    variants, routes = _variants_and_routes(wish, listing, config)
+    head = every[task]
+    variants, routes = _variants_and_routes(wish, listing, config, made=MADE if head.generates else _ENCODED)
     order = Order(
         listing=listing,
         fetch=fetch,
@@ -108,7 +112,7 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
 
 
 def _variants_and_routes(
-    wish: Wish, listing: Listing, config: Mapping[str, Any]
+    wish: Wish, listing: Listing, config: Mapping[str, Any], *, made: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if listing.graph:
         return _variant_of_graph(wish, listing.graph), ("ready",)
@@ -126,15 +130,19 @@ def _variants_and_routes(
         )
     only_quantised = bool(offered) and "fp32" not in offered and not exportable
     variants = asked or ((offered[0],) if only_quantised else ("fp32",))
-    missing = [v for v in variants if v not in offered and not (v == "fp32" and exportable)]
+    makes = made if exportable else ()
+    missing = [v for v in variants if v not in offered and v not in makes]
     if missing and (offered or exportable):
-        there = [*(["fp32"] if exportable and "fp32" not in offered else []), *offered]
+        there = [*(v for v in makes if v not in offered), *offered]
         raise UnknownVariant(
             f"`{wish.name}` can be had as {', '.join(there)}, not as `{missing[0]}`",
             hint=f"gpux pull {wish.name} --variant {there[0]}",
             variant=missing[0],
         )
-    possible = {"ready": bool(set(variants) & set(offered)), "transformers": exportable}
+    possible = {
+        "ready": bool(set(variants) & set(offered)),
+        "transformers": exportable and set(variants) <= {*made},
+    }
     routes = tuple(route for route, fits in possible.items() if fits)
     return (*variants, *[MLPACKAGE] * package), (wish.exporter,) if wish.exporter else routes or ("ready",)
 

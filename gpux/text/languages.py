@@ -1,42 +1,87 @@
-"""The languages of Whisper's tokens: codes and English names.
-
-Source: https://github.com/openai/whisper/blob/main/whisper/tokenizer.py
-"""
+"""The languages that a tokenizer has tokens for, however its family writes them; knows no model and no task."""
 
 from __future__ import annotations
 
-# fmt: off
-NAMES = {
-    "en": "english", "zh": "chinese", "de": "german", "es": "spanish", "ru": "russian", "ko": "korean", "fr": "french",
-    "ja": "japanese", "pt": "portuguese", "tr": "turkish", "pl": "polish", "ca": "catalan", "nl": "dutch", "ar": "arabic",
-    "sv": "swedish", "it": "italian", "id": "indonesian", "hi": "hindi", "fi": "finnish", "vi": "vietnamese", "he":
-    "hebrew", "uk": "ukrainian", "el": "greek", "ms": "malay", "cs": "czech", "ro": "romanian", "da": "danish", "hu":
-    "hungarian", "ta": "tamil", "no": "norwegian", "th": "thai", "ur": "urdu", "hr": "croatian", "bg": "bulgarian", "lt":
-    "lithuanian", "la": "latin", "mi": "maori", "ml": "malayalam", "cy": "welsh", "sk": "slovak", "te": "telugu", "fa":
-    "persian", "lv": "latvian", "bn": "bengali", "sr": "serbian", "az": "azerbaijani", "sl": "slovenian", "kn": "kannada",
-    "et": "estonian", "mk": "macedonian", "br": "breton", "eu": "basque", "is": "icelandic", "hy": "armenian", "ne":
-    "nepali", "mn": "mongolian", "bs": "bosnian", "kk": "kazakh", "sq": "albanian", "sw": "swahili", "gl": "galician", "mr":
-    "marathi", "pa": "punjabi", "si": "sinhala", "km": "khmer", "sn": "shona", "yo": "yoruba", "so": "somali", "af":
-    "afrikaans", "oc": "occitan", "ka": "georgian", "be": "belarusian", "tg": "tajik", "sd": "sindhi", "gu": "gujarati",
-    "am": "amharic", "yi": "yiddish", "lo": "lao", "uz": "uzbek", "fo": "faroese", "ht": "haitian creole", "ps": "pashto",
-    "tk": "turkmen", "nn": "nynorsk", "mt": "maltese", "sa": "sanskrit", "lb": "luxembourgish", "my": "myanmar", "bo":
-    "tibetan", "tl": "tagalog", "mg": "malagasy", "as": "assamese", "tt": "tatar", "haw": "hawaiian", "ln": "lingala", "ha":
-    "hausa", "ba": "bashkir", "jw": "javanese", "su": "sundanese", "yue": "cantonese",
-}
-"""Code → English name."""
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-_OTHERS = {
-    "burmese": "my", "valencian": "ca", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb", "pushto": "ps",
-    "panjabi": "pa", "moldavian": "ro", "moldovan": "ro", "sinhalese": "si", "castilian": "es", "mandarin": "zh",
-}
-# fmt: on
-_CODES = {**{name: code for code, name in NAMES.items()}, **_OTHERS}
+from gpux.errors import InvalidInput
 
-UNSPACED = frozenset({"chinese", "japanese", "thai", "lao", "myanmar", "cantonese"})
-"""Languages that are written without spaces between words."""
+_FORMS = ("{}", "__{}__", ">>{}<<")  # NLLB and mBART, M2M100, Marian
+_MARK = ">>{}<<"
+
+NAMES: Mapping[str, str] = {
+    "ar": "Arabic", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English", "es": "Spanish",
+    "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "it": "Italian", "ja": "Japanese", "ko": "Korean",
+    "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
+    "sv": "Swedish", "tr": "Turkish", "uk": "Ukrainian", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+"""Code → the name by which T5's prefixes call a language."""
 
 
-def code(language: str) -> str | None:
-    """The code of a language by its code, English name or token (``de``, ``German``, ``<|de|>``); ``None`` where it is none."""
-    wanted = language.strip().lower().removeprefix("<|").removesuffix("|>")
-    return wanted if wanted in NAMES else _CODES.get(wanted)
+class Languages:
+    """Codes of languages → their tokens.
+
+    Args:
+        backend: The tokenizer of the tokenizers library.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._known = {token.content: index for index, token in backend.get_added_tokens_decoder().items()}
+
+    def token(self, code: str) -> int | None:
+        """The token that stands for a language, ``None`` where there is none."""
+        return next(
+            (self._known[name] for form in _FORMS if (name := form.format(code)) in self._known), None
+        )
+
+    def mark(self, code: str) -> str | None:
+        """What a text begins with to be translated into a language, where it is a matter of the text (``>>deu<<``)."""
+        return _MARK.format(code) if _MARK.format(code) in self._known else None
+
+    def needed(self, code: str, *, parameter: str) -> int:
+        """The token of a language.
+
+        Raises:
+            InvalidInput: There is none; the hint names the closest.
+        """
+        found = self.token(code)
+        if found is None:
+            codes = [code for code in map(_bare, self._known) if code]
+            close = difflib.get_close_matches(code, codes, n=3, cutoff=0.3)
+            raise InvalidInput(
+                f"the model has no language `{code}`",
+                hint=f"closest are {', '.join(close)}" if close else "it has no tokens for languages",
+                parameter=parameter,
+            )
+        return found
+
+    def replaced(
+        self, ids: Sequence[int], special: Sequence[int], code: str, others: frozenset[int]
+    ) -> list[int]:
+        """A text's tokens with another source language.
+
+        Args:
+            ids: Tokens, special ones included.
+            special: Per token whether the tokenizer's template put it there.
+            code: The language.
+            others: Tokens that begin, end and fill texts, and are none of a language.
+
+        Raises:
+            InvalidInput: The model has no such language.
+        """
+        wanted = self.needed(code, parameter="src_lang")
+        return [
+            wanted if mark and index not in others else index
+            for index, mark in zip(ids, special, strict=True)
+        ]
+
+
+def _bare(token: str) -> str:
+    """The code inside a token of one of the forms, which is never markup such as ``<s>``."""
+    for form in _FORMS[1:]:
+        begin, end = form.split("{}")
+        if token.startswith(begin) and token.endswith(end):
+            return token[len(begin) : len(token) - len(end)]
+    return "" if token.startswith(("<", "[")) else token

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpux.text import languages, speech_joining, speech_words
+from gpux.text import speech_joining, speech_words
+from gpux.text import spoken_languages as languages
 from gpux.text.speech_joining import Times
 from gpux.text.speech_tokens import SpeechTokens
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput, UnsupportedModel
 from gpux.fields import Fields
-from gpux.text import languages
+from gpux.text import spoken_languages as languages
 from gpux.text.tokens import Tokenizer
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from string import punctuation
 
-from gpux.text import languages
+from gpux.text import spoken_languages as languages
 
 Decode = Callable[[Sequence[int]], str]
 
