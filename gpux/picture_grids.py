@@ -1,0 +1,124 @@
+"""Sizes of pictures in patches → what a tower of Qwen's vision models is given about them; pure numpy, knows no pixels.
+
+Source: ``transformers.vision_utils``, which computes the same from ``grid_thw`` inside the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Grid: TypeAlias = tuple[int, int, int]
+"""Frames, rows and columns of patches."""
+
+AXES = {
+    "position_ids": "patches",
+    "segments": "patches",
+    "window_index": "places",
+    "window_segments": "patches",
+    "interp_indices": "patches",
+    "interp_weights": "patches",
+}
+"""Tensor → the name of its first axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """What of a tower's configuration decides about sizes.
+
+    Attributes:
+        merge: Patches along an edge that become one place in the text.
+        window: Places along an edge of a window of attention; 0 where every patch sees its whole picture.
+        side: Entries along an edge of the table of learned positions; 0 where there is none.
+    """
+
+    merge: int
+    window: int = 0
+    side: int = 0
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], model_type: str) -> Tower:
+        """The tower of a ``vision_config``."""
+        merge = int(config["spatial_merge_size"])
+        if model_type == "qwen2_5_vl":
+            return cls(merge, window=int(config["window_size"]) // merge // int(config["patch_size"]))
+        if model_type == "qwen3_vl":
+            return cls(merge, side=int(int(config["num_position_embeddings"]) ** 0.5))
+        return cls(merge)
+
+    def places(self, grid: Grid) -> int:
+        """How many places a picture takes in a text."""
+        frames, rows, columns = grid
+        return frames * rows * columns // self.merge**2
+
+    def feeds(self, sizes: Sequence[Grid]) -> dict[str, np.ndarray]:
+        """Everything about pictures that lie in one row of patches: int64, weights float32, by the names of :data:`AXES`."""
+        given = {"position_ids": self._positions(sizes), "segments": _segments(sizes)}
+        if self.window:
+            given |= self._windows(sizes)
+        if self.side:
+            given |= self._interpolation(sizes)
+        return given
+
+    def _blocks(self, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of each patch of a frame, in the order of the blocks that become one place."""
+        down, across = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
+        shape = (rows // self.merge, self.merge, columns // self.merge, self.merge)
+        return tuple(one.reshape(shape).transpose(0, 2, 1, 3).ravel() for one in (down, across))  # type: ignore[return-value]
+
+    def _positions(self, sizes: Sequence[Grid]) -> np.ndarray:
+        parts = []
+        for frames, rows, columns in sizes:
+            parts.append(np.tile(np.stack(self._blocks(rows, columns), axis=-1), (frames, 1)))
+        return np.concatenate(parts).astype(np.int64)
+
+    def _windows(self, sizes: Sequence[Grid]) -> dict[str, np.ndarray]:
+        order, lengths, first = [], [], 0
+        edge = self.window
+        for frames, rows, columns in sizes:
+            down, across = rows // self.merge, columns // self.merge
+            index = np.arange(frames * down * across).reshape(frames, down, across)
+            for frame in index:
+                for top in range(0, down, edge):
+                    for left in range(0, across, edge):
+                        inside = frame[top : top + edge, left : left + edge].ravel()
+                        order.append(inside + first)
+                        lengths.append(inside.size * self.merge**2)
+            first += index.size
+        return {
+            "window_index": np.concatenate(order).astype(np.int64),
+            "window_segments": np.repeat(np.arange(len(lengths)), lengths).astype(np.int64),
+        }
+
+    def _interpolation(self, sizes: Sequence[Grid]) -> dict[str, np.ndarray]:
+        """Which four of the learned positions each patch lies between, and how near to each."""
+        indices, weights = [], []
+        for frames, rows, columns in sizes:
+            down, across = self._blocks(rows, columns)
+            tall, near = self._taps(down, rows)
+            wide, beside = self._taps(across, columns)
+            taps = (tall[:, :, None] * self.side + wide[:, None, :]).reshape(-1, 4)
+            share = (near[:, :, None] * beside[:, None, :]).reshape(-1, 4)
+            indices.append(np.tile(taps, (frames, 1)))
+            weights.append(np.tile(share, (frames, 1)))
+        return {
+            "interp_indices": np.concatenate(indices).astype(np.int64),
+            "interp_weights": np.concatenate(weights).astype(np.float32),
+        }
+
+    def _taps(self, index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        # In float32 and in this order, as transformers computes it.
+        source = index.astype(np.float32) * np.float32(self.side - 1) / np.float32(max(size - 1, 1))
+        floor = np.floor(source)
+        taps = floor.astype(np.int64)[:, None] + np.arange(2)
+        distance = np.abs(source[:, None] - floor[:, None] - np.arange(2, dtype=np.float32))
+        return np.clip(taps, 0, self.side - 1), np.maximum(1 - distance, 0)
+
+
+def _segments(sizes: Sequence[Grid]) -> np.ndarray:
+    """The number of the frame that each patch belongs to; patches see those of their own frame alone."""
+    lengths = [rows * columns for frames, rows, columns in sizes for _ in range(frames)]
+    return np.repeat(np.arange(len(lengths)), lengths).astype(np.int64)
