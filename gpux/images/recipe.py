@@ -220,7 +220,9 @@ def _crop(name: str, fields: Fields) -> Size:
 
 def _ground(fields: Fields) -> tuple[int, int, int]:
     """The mean colour, as LLaVA rounds it."""
-    red, green, blue = (min(255, max(0, int(share * 255))) for share in figures.channels(fields, "image_mean"))
+    red, green, blue = (
+        min(255, max(0, int(share * 255))) for share in figures.channels(fields, "image_mean")
+    )
     return red, green, blue
 
 

@@ -160,7 +160,10 @@ def test_tiles_are_joined_as_transformers_packs_them(tmp_path):
         newline = seeded.normal(size=8).astype(np.float32)
         joined = view.features({"image_features": features, "image_newline": newline}).embeds
         want, _ = whole.pack_image_features(
-            [torch.from_numpy(features)], [[height, width]], "default", image_newline=torch.from_numpy(newline)
+            [torch.from_numpy(features)],
+            [[height, width]],
+            "default",
+            image_newline=torch.from_numpy(newline),
         )
         assert (joined == want[0].numpy()).all()
 

@@ -6,17 +6,21 @@ comes in as tensors, which :mod:`gpux.picture_grids` computes, so that one graph
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import onnx_ir
 import torch
+from transformers import AttentionInterface
 
 from gpux.errors import UnsupportedModel
-from gpux.export import checkpoint
+from gpux.export.generators.attending import Layer, PassThrough, Scene, attending, scene
+from gpux.export.generators.causal import Traced, look, to_graph
 from gpux.export.symbolic import sizes_kept
 from gpux.export.whole_pictures import whole_pictures
+from gpux.picture_grids import Grid, Tower
 
 SEGMENTED = "gpux_flash_segments"
 """The attention of packed pictures; its name makes transformers hand over where each begins instead of splitting them."""
@@ -30,26 +34,10 @@ LLAVA, NEXT, QWEN2, QWEN25, QWEN3 = FAMILIES = (
 )
 """``model_type`` of the models that this module can take apart."""
 
-_MOST = 1 << 20  # of a free dimension
+VISION, EMBEDDER, DECODER = COMPONENTS = ("vision", "embedder", "decoder")
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One component before its export.
-
-    Attributes:
-        name: The component's.
-        module: What is traced; its ``forward`` takes the inputs by name.
-        feeds: What it is traced with.
-        axes: Input → its free axes by name.
-        outputs: Names of what it gives, in order.
-    """
-
-    name: str
-    module: torch.nn.Module
-    feeds: Mapping[str, np.ndarray]
-    axes: Mapping[str, Mapping[int, str]]
-    outputs: tuple[str, ...]
+_MOST = 1 << 20
+_TRACED = {"batch": 2, "sequence": 3, "total": 7, "capacity": 16, "kept": 2}
 
 
 def check(config: Any) -> None:
@@ -72,41 +60,21 @@ def check(config: Any) -> None:
             hint="one over CLIP, SigLIP or DINOv2 runs",
             architecture=kind,
         )
-    if kind in {LLAVA, NEXT} and getattr(config, "vision_feature_select_strategy", "default") not in {
-        "default",
-        "full",
-    }:
-        raise UnsupportedModel(
-            f"`vision_feature_select_strategy` is `{config.vision_feature_select_strategy}`",
-            hint="it may be default or full",
-            architecture=kind,
-        )
 
 
-def vision(model: Any) -> Part:
-    """The tower and the projector, pixels → features in the language model's space.
+def export(model: Any) -> dict[str, onnx_ir.Model]:
+    """The graphs of a model, by component.
 
-    LLaVA: ``pixel_values`` float32 [images, 3, height, width] → ``image_features`` float32 [images, places, hidden], and in
-    LLaVA-Next ``image_newline`` float32 [hidden]. Qwen: ``pixel_values`` float32 [patches, values], ``position_ids`` int64
-    [patches, 2], ``cu_seqlens`` int64 [pictures + 1] and what else the tower asks for → ``image_features`` float32
-    [places, hidden], and in Qwen3 ``deepstack_features`` float32 [layers, places, hidden].
+    Raises:
+        UnsupportedModel: It is of no family that is known, or its code cannot be traced.
     """
-    config = model.config
-    if config.model_type in {LLAVA, NEXT}:
-        return _whole_vision(model)
-    return _packed_vision(model)
-
-
-def embedder(model: Any) -> Part:
-    """Tokens → embeddings: ``input_ids`` int64 [batch, sequence] → ``inputs_embeds`` float32 [batch, sequence, hidden]."""
-    ids = np.arange(6, dtype=np.int64).reshape(2, 3)
-    return Part(
-        "embedder",
-        _Embedder(model.get_input_embeddings()),
-        {"input_ids": ids},
-        {"input_ids": {0: "batch", 1: "sequence"}},
-        ("inputs_embeds",),
-    )
+    check(model.config)
+    name = type(model).__name__
+    with sizes_kept(model), whole_pictures(model):
+        graphs = {VISION: _graph_of_vision(model, name)}
+    graphs[EMBEDDER] = to_graph(_traced_embedder(model), name)
+    graphs[DECODER] = _graph_of_decoder(model, name)
+    return graphs
 
 
 def language_model(model: Any) -> Any:
@@ -114,106 +82,268 @@ def language_model(model: Any) -> Any:
     return model.model.language_model
 
 
-def deepstacks(model: Any) -> int:
+def stacked(model: Any) -> int:
     """How many of the decoder's first layers are given features of the picture once more; 0 in most families."""
     return len(getattr(model.config.vision_config, "deepstack_visual_indexes", None) or ())
 
 
-class _Embedder(torch.nn.Module):
-    def __init__(self, table: torch.nn.Module) -> None:
-        super().__init__()
-        self.table = table
-
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        return self.table(input_ids)
+def rotated_in_three(model: Any) -> bool:
+    """Whether positions are told by frame, row and column."""
+    return model.config.model_type in {QWEN2, QWEN25, QWEN3}
 
 
-class _Whole(torch.nn.Module):
-    """Pictures of one size, each alone (LLaVA, and the tiles of LLaVA-Next)."""
+def _graph_of_vision(model: Any, name: str) -> onnx_ir.Model:
+    if model.config.model_type in {LLAVA, NEXT}:
+        return to_graph(_traced_whole(model), name)
+    with _segmenting(model.model.visual):
+        program = to_graph(_traced_packed(model), name)
+    for value in program.graph.inputs:
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape(["patches" if "*" in str(d) else d for d in value.shape])
+    return program
+
+
+class _Whole(torch.nn.Module):  # type: ignore[misc]
+    """Pictures of one size, each alone (LLaVA, and the tiles of LLaVA-NeXT)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.tower = model.model.vision_tower
         self.projector = model.model.multi_modal_projector
-        config = model.config
-        layers = config.vision_feature_layer
+        layers = model.config.vision_feature_layer
         self.layers = [layers] if isinstance(layers, int) else list(layers)
-        self.skipped = 1 if config.vision_feature_select_strategy == "default" else 0
+        self.skipped = 1 if model.config.vision_feature_select_strategy == "default" else 0
         self.newline = getattr(model.model, "image_newline", None)
 
-    def forward(self, pixel_values: torch.Tensor) -> Any:
+    def forward(self, pixel_values: Any) -> Any:
+        """``pixel_values`` float [images, 3, height, width] → features [images, places, hidden], and the newline [hidden]."""
         states = self.tower(pixel_values, output_hidden_states=True, return_dict=True).hidden_states
         chosen = torch.cat([states[layer][:, self.skipped :] for layer in self.layers], dim=-1)
-        features = self.projector(chosen)
-        return features if self.newline is None else (features, self.newline + 0)
+        features = self.projector(chosen).to(torch.float32)
+        return features if self.newline is None else (features, self.newline.to(torch.float32) + 0)
 
 
-def _whole_vision(model: Any) -> Part:
+def _traced_whole(model: Any) -> Traced:
     module = _Whole(model)
     edge = model.config.vision_config.image_size
     tall, wide = (edge, edge) if isinstance(edge, int) else edge
-    pixels = np.random.default_rng(0).normal(0, 1, (2, 3, tall, wide)).astype(np.float32)
     outputs = ("image_features",) if module.newline is None else ("image_features", "image_newline")
-    return Part("vision", module, {"pixel_values": pixels}, {"pixel_values": {0: "images"}}, outputs)
+    return Traced(
+        module,
+        {"pixel_values": torch.rand(2, 3, tall, wide)},
+        {"pixel_values": {0: torch.export.Dim("images", min=1, max=_MOST)}},
+        ("pixel_values",),
+        outputs,
+    )
 
 
-class _Packed(torch.nn.Module):
+class _Packed(torch.nn.Module):  # type: ignore[misc]
     """Patches of any number of pictures in one row (Qwen2-VL and later)."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, names: Sequence[str]) -> None:
         super().__init__()
         self.tower = model.model.visual
-        for config in {id(c): c for c in (m.config for m in self.tower.modules() if hasattr(m, "config"))}.values():
-            config._attn_implementation = SEGMENTED
+        self.names = tuple(names)
 
-    def forward(
-        self, pixel_values: torch.Tensor, segments: torch.Tensor, sizes: Mapping[str, torch.Tensor]
-    ) -> Any:
+    def forward(self, pixel_values: Any, sizes: list[Any]) -> Any:
+        """Patches float [patches, values] → features [places, hidden], and of deeper layers [layers, places, hidden]."""
+        given: dict[str, Any] = dict(zip(self.names, sizes, strict=True))
         # What stands for the boundaries of pictures in transformers is the number of each patch's picture here: a graph
         # over it serves one picture as well as many.
-        given = {**sizes, "cu_seqlens": segments, "max_seqlen": 1}
+        given |= {"cu_seqlens": given.pop("segments"), "max_seqlen": 1}
         if "window_segments" in given:
             given |= {"cu_window_seqlens": given.pop("window_segments"), "max_window_seqlen": 1}
         nothing = torch.zeros((1, 3), dtype=torch.long)
         found = self.tower(pixel_values, nothing, **given, return_dict=True)
-        stacked = getattr(found, "deepstack_features", None)
-        features = found.pooler_output
-        return features if not stacked else (features, torch.stack(list(stacked)))
+        features = found.pooler_output.to(torch.float32)
+        deeper = getattr(found, "deepstack_features", None)
+        return (features, torch.stack(list(deeper)).to(torch.float32)) if deeper else features
 
 
-def _packed_vision(model: Any) -> Part:
-    _register()
-    module = _Packed(model)
+def _traced_packed(model: Any) -> Traced:
     config = model.config.vision_config
-    from gpux import picture_grids as grids
-
-    tower = grids.Tower.of(config.to_dict(), model.config.model_type)
-    sizes = [(1, 4 * tower.merge, 6 * tower.merge), (1, 2 * tower.merge, 4 * tower.merge)]
-    given = tower.feeds(sizes)
-    count = given["position_ids"].shape[0]
+    tower = Tower.of(config.to_dict(), model.config.model_type)
+    grids: list[Grid] = [(1, 4 * tower.merge, 6 * tower.merge), (1, 2 * tower.merge, 4 * tower.merge)]
+    given = tower.feeds(grids)
     width = config.in_channels * config.temporal_patch_size * config.patch_size**2
-    pixels = np.random.default_rng(0).normal(0, 1, (count, width)).astype(np.float32)
-    outputs = ("image_features", "deepstack_features") if deepstacks(model) else ("image_features",)
-    axes = {"pixel_values": {0: "patches"}, **{name: {0: grids.AXES[name]} for name in given}}
-    return Part("vision", module, {"pixel_values": pixels, **given}, axes, outputs)
+    places = torch.export.Dim("places", min=1, max=_MOST)
+    sizes = {len(given["segments"]): tower.merge**2 * places, sum(map(tower.places, grids)): places}
+    axes = {0: sizes[len(given["segments"])]}
+    return Traced(
+        _Packed(model, tuple(given)),
+        {
+            "pixel_values": torch.rand(len(given["segments"]), width),
+            "sizes": [torch.from_numpy(array) for array in given.values()],
+        },
+        {"pixel_values": axes, "sizes": [{0: sizes[len(array)]} for array in given.values()]},
+        ("pixel_values", *given),
+        ("image_features", "deepstack_features") if stacked(model) else ("image_features",),
+    )
 
 
-def _segmented(
-    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *, scaling: float, **others: Any
-) -> tuple[torch.Tensor, None]:
-    """Attention of each patch to those of its own segment: query, key, value [1, heads, patches, width]."""
-    del module, attention_mask
-    segments = others["cu_seq_lens_q"]
-    same = segments[:, None] == segments[None, :]
+@contextmanager
+def _segmenting(tower: Any) -> Iterator[None]:
+    """Let a tower's patches attend to those of their own segment, by the number of it."""
+    AttentionInterface.register(SEGMENTED, _attend)
+    before = tower.config._attn_implementation  # noqa: SLF001
+    tower.config._attn_implementation = SEGMENTED  # noqa: SLF001 - set_attn_implementation asks for the flash package
+    try:
+        yield
+    finally:
+        tower.config._attn_implementation = before  # noqa: SLF001
+
+
+def _attend(  # noqa: PLR0917 - transformers calls it so
+    module: Any,  # noqa: ARG001
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,  # noqa: ARG001
+    scaling: float | None = None,
+    dropout: float = 0.0,  # noqa: ARG001
+    *,
+    cu_seq_lens_q: Any,
+    **_: Any,
+) -> tuple[Any, None]:
+    """Query, key and value float [1, heads, patches, size] → [1, patches, heads, size]; segments int64 [patches]."""
+    same = cu_seq_lens_q[:, None] == cu_seq_lens_q[None, :]
     found = torch.nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=same[None, None], scale=scaling
     )
     return found.transpose(1, 2), None
 
 
-def _register() -> None:
-    from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface
+class _Embedder(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self, table: Any) -> None:
+        super().__init__()
+        self.table = table
 
-    AttentionInterface.register(SEGMENTED, _segmented)
-    AttentionMaskInterface.register(SEGMENTED, lambda *_, **__: None)
+    def forward(self, input_ids: Any) -> Any:
+        return self.table(input_ids).to(torch.float32)
+
+
+def _traced_embedder(model: Any) -> Traced:
+    free = {name: torch.export.Dim(name, min=1, max=_MOST) for name in ("batch", "sequence")}
+    return Traced(
+        _Embedder(model.get_input_embeddings()),
+        {"input_ids": torch.ones(2, 3, dtype=torch.long)},
+        {"input_ids": {0: free["batch"], 1: free["sequence"]}},
+        ("input_ids",),
+        ("inputs_embeds",),
+    )
+
+
+class _Decoder(torch.nn.Module):  # type: ignore[misc]
+    """A language model that is given embeddings, with its head and its cache as plain tensors."""
+
+    def __init__(self, model: Any, layers: int) -> None:
+        super().__init__()
+        self.model = language_model(model)
+        self.head = model.get_output_embeddings()
+        self.layers = layers
+
+    def forward(
+        self,
+        inputs_embeds: Any,
+        attention_mask: Any,
+        position_ids: Any,
+        logits_to_keep: Any,
+        past: list[Any],
+        **more: Any,
+    ) -> tuple[Any, list[Any]]:
+        """Scores at the places that are wanted, and the cache after the pass."""
+        current = Scene(
+            lengths=(attention_mask.sum(1) - 1).to(torch.int32),
+            total=torch.scalar_tensor(attention_mask.shape[1], dtype=torch.int32),
+            past=[(past[2 * index], past[2 * index + 1]) for index in range(self.layers)],
+        )
+        dtype = self.head.weight.dtype
+        with scene(current):
+            states = self.model(
+                inputs_embeds=inputs_embeds.to(dtype),
+                position_ids=position_ids,
+                past_key_values=PassThrough(),
+                use_cache=True,
+                **more,
+            ).last_hidden_state
+        scores = self.head(states[:, logits_to_keep])
+        present = [tensor for index in range(self.layers) for tensor in current.present[index]]
+        return scores.to(torch.float32), present
+
+
+class _StackedDecoder(_Decoder):
+    """The same, whose first layers are given features of the picture once more: float [layers, batch, sequence, hidden]."""
+
+    def forward(  # type: ignore[override]
+        self,
+        inputs_embeds: Any,
+        attention_mask: Any,
+        position_ids: Any,
+        logits_to_keep: Any,
+        deepstack_embeds: Any,
+        past: list[Any],
+    ) -> tuple[Any, list[Any]]:
+        """Scores at the places that are wanted, and the cache after the pass."""
+        deeper = {"deepstack_visual_embeds": list(deepstack_embeds.unbind(0)), "visual_pos_masks": True}
+        return super().forward(inputs_embeds, attention_mask, position_ids, logits_to_keep, past, **deeper)
+
+
+def _graph_of_decoder(model: Any, name: str) -> onnx_ir.Model:
+    inner = language_model(model)
+    with attending(inner), _added_densely(inner):
+        layers = look(inner)
+        return to_graph(_traced_decoder(model, layers), name)
+
+
+@contextmanager
+def _added_densely(inner: Any) -> Iterator[None]:
+    """Qwen3-VL's deeper features added at every place, with zeros where there is no picture, so that nothing depends on where."""
+    if not hasattr(inner, "_deepstack_process"):
+        yield
+        return
+    inner._deepstack_process = lambda states, _, features: states + features.to(states.dtype)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        del inner._deepstack_process
+
+
+def _traced_decoder(model: Any, layers: dict[int, Layer]) -> Traced:
+    batch, sequence, total, capacity, kept = (_TRACED[name] for name in _TRACED)
+    hidden, dtype = model.get_input_embeddings().weight.shape[1], next(model.parameters()).dtype
+    past = [
+        torch.zeros(batch, layer.heads, capacity, layer.size, dtype=dtype)
+        for layer in layers.values()
+        for _ in range(2)
+    ]
+    free = {name: torch.export.Dim(name, min=1, max=_MOST) for name in _TRACED}
+    rows = {0: free["batch"], 1: free["sequence"]}
+    places = torch.arange(total - sequence, total).expand(batch, sequence).clone()
+    three = rotated_in_three(model)
+    arguments: dict[str, Any] = {
+        "inputs_embeds": torch.rand(batch, sequence, hidden),
+        "attention_mask": torch.ones(batch, total, dtype=torch.long),
+        "position_ids": places.expand(3, batch, sequence).clone() if three else places,
+        "logits_to_keep": torch.arange(kept),
+    }
+    moved = {axis + 1: size for axis, size in rows.items()}
+    axes: dict[str, Any] = {
+        "inputs_embeds": rows,
+        "attention_mask": {0: free["batch"], 1: free["total"]},
+        "position_ids": moved if three else rows,
+        "logits_to_keep": {0: free["kept"]},
+    }
+    if deeper := stacked(model):
+        arguments["deepstack_embeds"] = torch.rand(deeper, batch, sequence, hidden)
+        axes["deepstack_embeds"] = moved
+    names = tuple(arguments)
+    arguments["past"] = past
+    axes["past"] = [{0: free["batch"], 2: free["capacity"]}] * len(past)
+    kinds = [f"{index}.{part}" for index in layers for part in ("key", "value")]
+    return Traced(
+        (_StackedDecoder if deeper else _Decoder)(model, len(layers)),
+        arguments,
+        axes,
+        (*names, *(f"past_key_values.{kind}" for kind in kinds)),
+        ("logits", *(f"present.{kind}" for kind in kinds)),
+    )
