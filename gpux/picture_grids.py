@@ -1,4 +1,4 @@
-"""Sizes of pictures in patches → what a tower of Qwen's vision models is given about them; pure numpy, knows no pixels.
+"""Pictures as a language model counts them: their features, and what follows from their sizes in patches; knows no pixels.
 
 Source: ``transformers.vision_utils``, which computes the same from ``grid_thw`` inside the model.
 """
@@ -23,6 +23,21 @@ AXES = {
     "interp_weights": "patches",
 }
 """Tensor → the name of its first axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the language model sees of a picture.
+
+    Attributes:
+        embeds: float32 [places, hidden].
+        deeper: float32 [layers, places, hidden], added to what its first layers make of those places; ``None`` in most models.
+        grid: Frames, rows and columns of its places, where positions are told in two dimensions.
+    """
+
+    embeds: np.ndarray
+    deeper: np.ndarray | None = None
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +137,28 @@ def _segments(sizes: Sequence[Grid]) -> np.ndarray:
     """The number of the frame that each patch belongs to; patches see those of their own frame alone."""
     lengths = [rows * columns for frames, rows, columns in sizes for _ in range(frames)]
     return np.repeat(np.arange(len(lengths)), lengths).astype(np.int64)
+
+
+def rotary_positions(marked: np.ndarray, grids: Sequence[Grid]) -> tuple[np.ndarray, int]:
+    """Where tokens stand in frame, row and column, as ``get_rope_index`` of Qwen2-VL counts: a text goes on behind the longer edge.
+
+    Args:
+        marked: bool [tokens]: which of them stand for a picture.
+        grids: Frames, rows and columns of the places of each picture, in order.
+
+    Returns:
+        int64 [3, tokens], and what the number of a later token is greater by than its place.
+    """
+    found = np.empty((3, len(marked)), np.int64)
+    at, place, left = 0, 0, list(grids)
+    while at < len(marked):
+        if not marked[at]:
+            found[:, at] = place
+            at, place = at + 1, place + 1
+            continue
+        frames, rows, columns = left.pop(0)
+        frame, row, column = np.meshgrid(*map(np.arange, (frames, rows, columns)), indexing="ij")
+        size = frames * rows * columns
+        found[:, at : at + size] = np.stack([frame, row, column]).reshape(3, size) + place
+        at, place = at + size, place + max(rows, columns)
+    return found, int(found.max(initial=-1)) + 1 - len(marked)

@@ -5,7 +5,7 @@ Knows no text and no graph.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +17,7 @@ from gpux.fields import Fields
 from gpux.images import recipe
 from gpux.images.processor import ImageProcessor
 from gpux.images.tiles import Tiling
-from gpux.picture_grids import Grid, Tower
+from gpux.picture_grids import Features, Grid, Tower
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,19 +28,6 @@ FEATURES, NEWLINE, DEEPSTACK = "image_features", "image_newline", "deepstack_fea
 """Outputs of a vision graph."""
 
 _NARROWEST = 200  # times as long as wide: Qwen's processor takes nothing narrower
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """What the language model sees of a picture.
-
-    Attributes:
-        embeds: float32 [places, hidden].
-        deeper: float32 [layers, places, hidden], added to what its first layers make of those places; ``None`` in most models.
-    """
-
-    embeds: np.ndarray
-    deeper: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,7 @@ class View:
                 f"the vision graph gives {len(embeds)} features where the processor leaves {self.places} places",
                 hint="its processor_config.json does not belong to its weights; gpux pull --force",
             )
-        return Features(embeds, deeper)
+        return Features(embeds, deeper, self.grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +200,3 @@ class _PatchViews:
         ordered = blocks.transpose(1, 4, 2, 5, 0, 3, 6)[:, :, :, :, :, None]
         shape = (*ordered.shape[:5], self._frames, *ordered.shape[6:])
         return np.broadcast_to(ordered, shape).reshape(grid[1] * grid[2], -1)
-
-
-def together(views: Sequence[View]) -> list[Arrays]:
-    """The feeds of one picture after the other; a graph's memory is bounded by the largest."""
-    return [one.feeds for one in views]
