@@ -129,6 +129,29 @@ class Placement:
         return f"{self.provider} ({self.device}, {self.precision}, {self.share:.0%} of {sum(self.nodes.values())} nodes)"
 
 
+def together(placements: Sequence[Placement]) -> Placement:
+    """Where the nodes of several graphs of one model went, as one."""
+    first = placements[0]
+    if len(placements) == 1:
+        return first
+    nodes: dict[str, int] = {}
+    taken = 0.0
+    for one in placements:
+        taken += one.share * sum(one.nodes.values())
+        for name, count in one.nodes.items():
+            nodes[name] = nodes.get(name, 0) + count
+    names = {one.provider: one.device for one in placements}
+    left = sorted({operator for one in placements for operator in one.left_behind})
+    return Placement(
+        provider="+".join(names),
+        device="+".join(dict.fromkeys(names.values())),
+        precision="+".join(dict.fromkeys(one.precision for one in placements)),
+        nodes=nodes,
+        share=taken / (sum(nodes.values()) or 1),
+        left_behind=tuple(left),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to open a graph.
@@ -175,7 +198,7 @@ class Bound(Protocol):
         ...
 
     def grow(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Make room: each tensor keeps what it holds at its beginning along every axis."""
+        """Make room, or give some up: each tensor keeps what it holds at its beginning along every axis."""
         ...
 
     def pick(self, rows: Sequence[int]) -> None:
@@ -197,13 +220,15 @@ class Binds(Protocol):
         shapes: Mapping[str, tuple[int, ...]],
         *,
         held: Mapping[str, np.ndarray],
+        moving: bool = False,
     ) -> Bound:
-        """Tensors that stay: input → the output that is written over it, of the same shape, zeros at first.
+        """Tensors that stay: input → the output that is written over it, zeros at first.
 
         Args:
             pairs: Input → output.
             shapes: Input → shape.
             held: Further inputs that are the same in every run.
+            moving: Whether an output has a shape of its own, and takes the input's place after the run.
         """
         ...
 

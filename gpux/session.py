@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from gpux import integrity
 from gpux.artifact import Artifact
+from gpux.binding import Bindable
 from gpux.errors import InvalidInput, PlacementRefused, ProviderUnavailable, RunFailed
 from gpux.planning import Plan
-from gpux.provider import Opened, Options, Placement, Provider
+from gpux.provider import Bound, Opened, Options, Placement, Provider
 from gpux.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -60,6 +61,23 @@ class Session:
         if len(feeds) != len(self._expected):
             raise self._refuse(feeds)
         return self._opened.run(feeds, outputs)
+
+    def bind(
+        self,
+        pairs: Mapping[str, str],
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        held: Mapping[str, np.ndarray],
+        moving: bool = False,
+    ) -> Bound:
+        """Keep tensors where the graph computes, from one run to the next; see :meth:`gpux.provider.Binds.bind`.
+
+        Raises:
+            RunFailed: The session is closed.
+        """
+        if self._opened is None:
+            raise RunFailed("the session is closed", hint="load the model again")
+        return Bindable(self._opened).bind(pairs, shapes, held=held, moving=moving)
 
     def close(self) -> None:
         """Let go of the runtime's memory; running afterwards is an error."""

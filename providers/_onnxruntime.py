@@ -24,6 +24,7 @@ class OnnxRuntimeProvider:
         behind: Execution providers that take the nodes that this one leaves, in order, where the build has them.
         library: The stem of the provider's own library beside ONNX Runtime (``cuda``), where it has one.
         systems: The values of ``sys.platform`` that it is built for; all when empty.
+        memory: Where ONNX Runtime keeps tensors that stay between runs (``cuda``): the host's memory unless it knows better.
     """
 
     name: str
@@ -34,6 +35,7 @@ class OnnxRuntimeProvider:
     behind: ClassVar[tuple[str, ...]] = (CPU,)
     library: ClassVar[str] = ""
     systems: ClassVar[tuple[str, ...]] = ()
+    memory: ClassVar[str] = "cpu"
 
     def devices(self) -> tuple[Device, ...]:
         """The devices that it would run on; asked only after the runtime named the provider."""
@@ -142,4 +144,4 @@ class OnnxRuntimeProvider:
     def wrap(self, session: Any, options: Options) -> Opened:
         """The open session as users get it."""
         device, precision = self.device(options), self.precision(options)
-        return OnnxRuntimeSession(session, self.name, self.native(), device, precision)
+        return OnnxRuntimeSession(session, self.name, self.native(), device, precision, memory=self.memory)

@@ -12,6 +12,7 @@ from gpux.errors import RunFailed
 from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
+from ._onnxruntime_bound import OnnxRuntimeBound
 from ._onnxruntime_trouble import Trouble, explain, first_line
 
 _DTYPES = {
@@ -24,8 +25,11 @@ _DTYPES = {
 class OnnxRuntimeSession:
     """One ``InferenceSession``; ``run`` is safe from several threads (ONNX Runtime's own guarantee)."""
 
-    def __init__(self, session: Any, name: str, native: str, device: str, precision: str) -> None:
+    def __init__(
+        self, session: Any, name: str, native: str, device: str, precision: str, *, memory: str = "cpu"
+    ) -> None:
         self._session = session
+        self._memory = memory
         self._name = name
         self._native = native
         self._device = device
@@ -43,6 +47,26 @@ class OnnxRuntimeSession:
             return dict(zip(names, self._session.run(names, feeds), strict=True))
         except Exception as error:
             raise failed(self._native, error, self._name) from error
+
+    def bind(
+        self,
+        pairs: Mapping[str, str],
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        held: Mapping[str, np.ndarray],
+        moving: bool = False,
+    ) -> OnnxRuntimeBound:
+        """Tensors that stay on the device between runs."""
+        return OnnxRuntimeBound(
+            self._session,
+            self._memory,
+            pairs=pairs,
+            shapes=shapes,
+            dtypes={spec.name: spec.dtype for spec in self.inputs},
+            held=held,
+            moving=moving,
+            failed=lambda error: failed(self._native, error, self._name),
+        )
 
     def placement(self) -> Placement:
         """Nodes by execution provider, as ONNX Runtime assigned them."""

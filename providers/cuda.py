@@ -37,6 +37,7 @@ class Cuda(NvidiaProvider):
     rank = 90
     settings: tuple[Setting, ...] = (GRAPH, DEVICE, _MEMORY, _CUDA_GRAPH, _TF32)
     library: ClassVar[str] = "cuda"
+    memory: ClassVar[str] = "cuda"
 
     def provider_options(self, options: Options) -> dict[str, str]:
         """Device, memory, TF32 and CUDA graphs; the device is always named, so that one that is not there is an error.

@@ -37,7 +37,7 @@ def _export(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     name = job["route"]
     toolchain = toolchains.TRANSFORMERS.name if name == toolchains.TOKENIZER else name
     try:
-        route = _route(name)
+        route = _route(name, generates=job["generates"])
     except ModuleNotFoundError as error:
         raise ExporterMissing(
             f"the exporter's environment lacks `{error.name}`",
@@ -64,7 +64,7 @@ def _export(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return result
 
 
-def _route(name: str) -> Any:
+def _route(name: str, *, generates: bool) -> Any:
     if name == toolchains.COREML.name:
         from gpux.export import coreml_route
 
@@ -77,6 +77,10 @@ def _route(name: str) -> Any:
         from gpux.export import optimum_route
 
         return optimum_route
+    if generates:
+        from gpux.export.generators import route
+
+        return route
     from gpux.export import transformers_route
 
     return transformers_route

@@ -131,6 +131,7 @@ class Book(Mapping[ProofKey, Proof]):
     def _run(self, variant: str, ground: Ground, head: Head, progress: Progress) -> Proof:
         from gpux.export import proof
         from gpux.registry import assembly
+        from gpux.registry.conversion import start
         from gpux.registry.proving import prove
 
         artifact = self._artifact
@@ -145,7 +146,7 @@ class Book(Mapping[ProofKey, Proof]):
         own = stored.certificate.reference
         first = artifact.manifest.variants[0].name
         proven = prove(
-            artifact.path(stored.graphs["model"]),
+            {name: artifact.path(path) for name, path in stored.graphs.items()},
             variant=variant,
             head=head,
             probes=files["probes"],
@@ -154,6 +155,9 @@ class Book(Mapping[ProofKey, Proof]):
             save=None,
             progress=progress,
             ground=ground,
+            settings=start(artifact.read_json("generation_config.json"), artifact.read_json("config.json"))
+            if head.generates
+            else None,
         )
         certificate = proven.certificate
         if own != proof.ITSELF:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -61,6 +61,7 @@ class Order:
         routes: The routes to try, in order.
         allow_pickle: Whether weights may be a pickle.
         trust_remote_code: Whether the repository's code may run.
+        generation: Its ``generation_config.json``.
     """
 
     listing: Listing
@@ -71,6 +72,7 @@ class Order:
     routes: tuple[str, ...]
     allow_pickle: bool
     trust_remote_code: bool
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class _Attempt:
     def exported(self, toolchain: Toolchain) -> Converted:
         """The routes ``transformers`` and ``optimum``: fp32, from the checkpoint."""
         extra = [variant for variant in self.order.variants if variant != "fp32"]
-        if extra:
+        if extra and not self.order.head.generates:
             offered = ", ".join(ready.offered(self.order.listing.graphs))
             raise UnknownVariant(
                 f"the {toolchain.name} exporter makes fp32, not {', '.join(extra)}",
@@ -168,19 +170,34 @@ class _Attempt:
             )
         python = toolchains.require(toolchain)
         snapshot = self.order.fetch(exporting.weights(self.order, python))
+        if self.order.head.generates:
+            return self._generator(toolchain, snapshot, python)
         settings = {"references_only": False} if toolchain is toolchains.TRANSFORMERS else {}
-        references = self._run_exporter(snapshot, python, toolchain, settings)
+        references, _ = self._run_exporter(snapshot, python, toolchain, settings)
         # optimum's own loaders look for the graph beside config.json, which is the artifact's root.
         graph = self.folder / ("" if toolchain is toolchains.OPTIMUM else "fp32") / "model.onnx"
         if graph.parent != self.folder:
             graph.parent.mkdir()
             for made in self.folder.glob("model.onnx*"):
                 made.rename(graph.parent / made.name)
-        proven = self._prove(graph, "fp32", references)
+        proven = self._prove({"model": graph}, "fp32", references)
         graphs = {"model": graph.relative_to(self.folder).as_posix()}
         versions = dict(references.versions or {})
         variant = Variant("fp32", graphs, toolchain.name, versions, proven.certificate)
-        return Converted(snapshot, (proven.component,), (variant,), references.parameters)
+        return Converted(snapshot, proven.components, (variant,), references.parameters)
+
+    def _generator(self, toolchain: Toolchain, snapshot: Snapshot, python: Path) -> Converted:
+        """The graphs of a model that writes, in every variant."""
+        settings = {"references_only": False, "variants": list(self.order.variants)}
+        references, result = self._run_exporter(snapshot, python, toolchain, settings)
+        variants = []
+        for name in self.order.variants:
+            graphs = {part: self.folder / name / f"{part}.onnx" for part in result["components"]}
+            proven = self._prove(graphs, name, references)
+            paths = {part: path.relative_to(self.folder).as_posix() for part, path in graphs.items()}
+            versions = dict(references.versions or {})
+            variants.append(Variant(name, paths, toolchain.name, versions, proven.certificate))
+        return Converted(snapshot, proven.components, tuple(variants), references.parameters)
 
     def ready(self) -> Converted:
         """The ``ready`` route: the repository's own graphs, the first of each variant that is proven."""
@@ -194,7 +211,7 @@ class _Attempt:
         parameters = references.parameters if references else None
         for name in sorted(wanted, key=lambda v: v != "fp32"):
             graph, proven, references = self._first_good(name, references)
-            components[name] = proven.component
+            (components[name],) = proven.components
             parameters = parameters or read_graph(graph).parameters
             relative = graph.relative_to(self.folder).as_posix()
             variants[name] = Variant(name, {"model": relative}, "ready", {}, proven.certificate)
@@ -211,8 +228,12 @@ class _Attempt:
             installed = toolchains.find().python
             if installed and weights:
                 snapshot = self.order.fetch(exporting.weights(self.order, Path(installed)))
-                only = {"references_only": True}
-                return snapshot, self._run_exporter(snapshot, Path(installed), toolchains.TRANSFORMERS, only)
+                only: dict[str, Any] = {"references_only": True}
+                if self.order.head.generates:
+                    only = {**only, "variants": []}
+                return snapshot, self._run_exporter(snapshot, Path(installed), toolchains.TRANSFORMERS, only)[
+                    0
+                ]
         except (RemoteCodeRefused, UnsafeWeights, ModelNotFound, ExportError) as error:
             # The repository's own graphs need no framework: without its answers they are held to themselves.
             self.progress(Event("prove", f"no reference from PyTorch: {error.message}"))
@@ -255,7 +276,7 @@ class _Attempt:
                 made = probes.make(self._inputs(summary, snapshot))
                 probes.save(references.probes, probes.affordable(made, _per_token(summary)))
         save = None if references.outputs else self.folder / "reference.npz"
-        proven = self._prove(graph, variant, references, save=save)
+        proven = self._prove({"model": graph}, variant, references, save=save)
         if save:
             references = replace(references, outputs=save, against=f"onnx {variant}")
         return graph, proven, references
@@ -280,11 +301,16 @@ class _Attempt:
             raise RunFailed(error.message, hint=error.hint, **error.details) from error
 
     def _prove(
-        self, graph: Path, variant: str, references: _References, *, save: Path | None = None
+        self,
+        graphs: Mapping[str, Path],
+        variant: str,
+        references: _References,
+        *,
+        save: Path | None = None,
     ) -> Proven:
         self.progress(Event("prove", f"proving {variant} against {references.against}"))
         return prove(
-            graph,
+            graphs,
             variant=variant,
             head=self.order.head,
             probes=references.probes,
@@ -292,11 +318,12 @@ class _Attempt:
             against=references.against,
             save=save,
             progress=self.progress,
+            settings=start(self.order.generation, self.order.config) if self.order.head.generates else None,
         )
 
     def _run_exporter(
         self, snapshot: Snapshot, python: Path, toolchain: Toolchain, settings: Mapping[str, Any]
-    ) -> _References:
+    ) -> tuple[_References, Mapping[str, Any]]:
         result = exporting.run(
             self.order,
             snapshot,
@@ -306,13 +333,21 @@ class _Attempt:
             settings=settings,
             progress=self.progress,
         )
-        return _References(
+        references = _References(
             self.folder / "probes.npz",
             self.folder / "reference.npz",
             PYTORCH,
             int(result["parameters"]),
             dict(result["versions"]),
         )
+        return references, result
+
+
+def start(generation: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer begins with, as a model's ``generation_config.json`` or else its ``config.json`` says."""
+    names = ("decoder_start_token_id", "bos_token_id", "pad_token_id")
+    found = {name: generation.get(name, config.get(name)) for name in names}
+    return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
 def _per_token(summary: GraphSummary) -> float:

@@ -81,6 +81,7 @@ def _work(
         "auto": list(order.head.autos),
         "outputs": list(order.head.outputs),
         "takes": list(order.head.takes),
+        "generates": order.head.generates,
         "allow_pickle": order.allow_pickle,
         "trust_remote_code": order.trust_remote_code,
         "settings": dict(settings),

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from gpux import hardware
+from gpux.binding import Bindable
 from gpux.discovery import discover
 from gpux.errors import ProofFailed, ProviderUnavailable
 from gpux.events import Event, Progress
 from gpux.export import probes, proof
 from gpux.export.matching import matched
-from gpux.provider import Opened, Options, Provider, State, find
-from gpux.registry import prover_raw
+from gpux.provider import Opened, Options, Provider, State, find, together
+from gpux.registry import prover_generator, prover_raw
 from gpux.worker import child
 
 
@@ -32,9 +33,14 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     provider = find(job["provider"], discover())
     versions = job["versions"] or _versions(provider)
     progress(Event("prove", f"opening the {job['variant']} graph"))
-    opened = provider.open(Path(job["graph"]), _options(job))
+    every = {name: provider.open(Path(path), _options(job)) for name, path in job["graphs"].items()}
+    told = _told(every, versions)
+    if job["generates"]:
+        graphs = {name: Bindable(opened) for name, opened in every.items()}
+        return {**told, **prover_generator.compare(graphs, job, progress)}
+    (opened,) = every.values()
     if job["raw"]:
-        return {**_told(opened, versions), **prover_raw.compare(opened, job, progress)}
+        return {**told, **prover_raw.compare(opened, job, progress)}
     texts = probes.read(Path(job["probes"]))
     feeds = [_fit(opened, run) for run in texts]
     progress(Event("prove", f"running {len(feeds)} probes"))
@@ -65,7 +71,7 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     if job["save"]:
         probes.save(Path(job["save"]), [{name: run[name] for name in names} for run in actual])
     return {
-        **_told(opened, versions),
+        **told,
         "parity": [
             asdict(proof.compare(name, texts, expected, actual, classes=name in job["scores"]))
             for name in names
@@ -74,12 +80,17 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     }
 
 
-def _told(opened: Opened, versions: Mapping[str, str]) -> dict[str, Any]:
+def _told(every: Mapping[str, Opened], versions: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "inputs": [asdict(spec) for spec in opened.inputs],
-        "outputs": [asdict(spec) for spec in opened.outputs],
+        "components": {
+            name: {
+                "inputs": [asdict(spec) for spec in opened.inputs],
+                "outputs": [asdict(spec) for spec in opened.outputs],
+            }
+            for name, opened in every.items()
+        },
         "runtime": " ".join(f"{name} {version}" for name, version in versions.items()),
-        "placement": asdict(opened.placement()),
+        "placement": asdict(together([opened.placement() for opened in every.values()])),
     }
 
 

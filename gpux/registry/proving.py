@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Proven:
     """A graph that passed: its certificate, what it takes and gives, and where its nodes went."""
 
     certificate: Certificate
-    component: Component
+    components: tuple[Component, ...]
     placement: Placement
 
 
@@ -55,7 +55,7 @@ class Ground:
 
 
 def prove(
-    graph: Path,
+    graphs: Mapping[str, Path],
     *,
     variant: str,
     head: Head,
@@ -65,11 +65,12 @@ def prove(
     save: Path | None,
     progress: Progress,
     ground: Ground | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Proven:
-    """Prove one graph.
+    """Prove one variant.
 
     Args:
-        graph: The ONNX file.
+        graphs: Component → ONNX file.
         variant: Its precision, which decides what is good enough.
         head: The task's head.
         probes: The inputs (:func:`gpux.export.probes.save`); found by the proof where the task takes tensors of any meaning.
@@ -78,6 +79,7 @@ def prove(
         save: Where to write the graph's outputs, so that other variants can be compared with them.
         progress: Receives the steps.
         ground: What it is proven on.
+        settings: Of a generator, what an answer begins with.
 
     Raises:
         ProofFailed: It crashed its runtime, or computes something else.
@@ -86,14 +88,15 @@ def prove(
     ground = ground or Ground()
     job = {
         **_told(ground, head),
-        "graph": str(graph),
+        "graphs": {name: str(path) for name, path in graphs.items()},
+        "settings": dict(settings or {}),
         "variant": variant,
         "probes": str(probes),
         "reference": str(reference) if reference else None,
         "save": str(save) if save else None,
     }
     try:
-        result = parent.run("gpux.registry.prover", job, progress=progress, bounds=_bounds(graph))
+        result = parent.run("gpux.registry.prover", job, progress=progress, bounds=_bounds(graphs.values()))
     except WorkerFailed as error:
         raise ProofFailed(
             f"the {variant} graph could not be proven: {error.message}",
@@ -106,8 +109,11 @@ def prove(
     runtime, shapes = result["runtime"], tuple(result["shapes"])
     certificate = Certificate(quality, against, ground.provider, runtime, shapes, outputs)
     proof.accept(certificate, variant=variant, full_precision=variant in _FULL and not ground.lenient)
-    component = Component("model", _specs(result["inputs"]), _specs(result["outputs"]))
-    return Proven(certificate, component, _placement(result["placement"]))
+    components = tuple(
+        Component(name, _specs(told["inputs"]), _specs(told["outputs"]))
+        for name, told in result["components"].items()
+    )
+    return Proven(certificate, components, _placement(result["placement"]))
 
 
 def _quality(outputs: tuple[OutputParity, ...], against: str, variant: str) -> str:
@@ -124,6 +130,7 @@ def _told(ground: Ground, head: Head) -> dict[str, object]:
         # A text graph of another use is common, and has the right inputs; detectors and the like come with outputs of many names.
         "needs": list(head.scores) if head.takes == (TEXT,) else [],
         "raw": not head.takes,
+        "generates": head.generates,
         "provider": ground.provider,
         "threads": ground.threads,
         "options": dict(ground.options),
@@ -133,10 +140,11 @@ def _told(ground: Ground, head: Head) -> dict[str, object]:
     }
 
 
-def _bounds(graph: Path) -> parent.Limits:
-    """A graph can be made to run for ever; seven small probes of an honest one cannot take as long as this."""
+def _bounds(graphs: Iterable[Path]) -> parent.Limits:
+    """A graph can be made to run for ever; a few small probes of an honest one cannot take as long as this."""
     own = parent.limits()
-    data = sum(file.stat().st_size for file in graph.parent.rglob("*") if file.is_file())
+    files = {file for graph in graphs for file in graph.parent.rglob("*") if file.is_file()}
+    data = sum(file.stat().st_size for file in files)
     return replace(own, timeout=min(own.timeout, _PATIENCE + data / _SLOWEST))
 
 

@@ -102,6 +102,7 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
         routes=routes,
         allow_pickle=wish.allow_pickle,
         trust_remote_code=wish.trust_remote_code,
+        generation=_object(_peek(snapshot, "generation_config.json")),
     )
     return Study(listing, config, task, order, own.record if own else None)
 
@@ -177,6 +178,10 @@ def _peek(snapshot: Snapshot, name: str) -> Any:
         return json.loads((snapshot.directory / name).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _read_config(snapshot: Snapshot) -> Mapping[str, Any]:

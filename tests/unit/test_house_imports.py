@@ -64,7 +64,8 @@ LAW = {
     "planning": LEAVES | {"artifact", "provider"},
     # What was found out by trying: it asks providers, proves with the registry's prover, and chooses.
     "machine": BELOW_SOURCES | {"worker", "export", "discovery", "provider", "planning", "registry"},
-    "session": LEAVES | {"artifact", "integrity", "provider", "planning"},
+    "binding": {"provider", "tensors"},
+    "session": LEAVES | {"artifact", "integrity", "provider", "planning", "binding"},
     # One decoding loop over open graphs; it knows no task.
     "generation": BELOW_FIELDS | {"integrity", "provider", "planning", "session", "text"},
     "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio", "generation"},

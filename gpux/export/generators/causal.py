@@ -59,7 +59,7 @@ def look(model: Any) -> dict[int, Layer]:
     ids = torch.zeros((1, 2), dtype=torch.long)
     places = torch.arange(2)[None]
     with torch.no_grad(), scene(Scene()) as current:
-        model(input_ids=ids, position_ids=places, past_key_values=PassThrough(), use_cache=True)
+        model(input_ids=ids, position_ids=places, use_cache=True, **cache(model))
     if sorted(current.seen) != list(range(len(current.seen))) or not current.seen:
         raise UnsupportedModel(
             f"{type(model).__name__} attends in a way of its own",
@@ -67,6 +67,12 @@ def look(model: Any) -> dict[int, Layer]:
             architecture=type(model).__name__,
         )
     return dict(sorted(current.seen.items()))
+
+
+def cache(model: Any) -> dict[str, PassThrough]:
+    """The argument by which a model is given its cache."""
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    return {name: PassThrough()}
 
 
 def _traced(model: Any, layers: dict[int, Layer]) -> Traced:
@@ -126,8 +132,8 @@ class _Whole(torch.nn.Module):  # type: ignore[misc]
             scores = self.model(
                 input_ids=input_ids,
                 position_ids=position_ids,
-                past_key_values=PassThrough(),
                 use_cache=True,
+                **cache(self.model),
                 **keeps,
             ).logits
         if not keeps:

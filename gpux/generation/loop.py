@@ -1,0 +1,271 @@
+"""The decoding loop: prompts in, tokens and text out as they come; knows no task and no runtime.
+
+Every row draws, stops and is told by itself; a row that has ended leaves the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpux.errors import GpuxError
+from gpux.generation import lookup
+from gpux.generation.decoder import Decoder
+from gpux.generation.sampling import Choice, Chooser
+from gpux.generation.settings import GenerationSettings
+from gpux.generation.stopping import Stopper
+from gpux.text.detokenizer import Detokenizer
+
+if TYPE_CHECKING:
+    from gpux.generation.constraint import Constraint
+
+STOP, LENGTH, CANCELLED, FAILED = "stop", "length", "cancelled", "failed"
+"""Why an answer ended: the model or a stop text ended it, it reached its length or the context's, the caller left, an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One whole answer.
+
+    Attributes:
+        text: The answer without special tokens, stop texts, and prompt.
+        tokens: Its tokens, with that which ended it.
+        finish_reason: ``stop``, ``length`` or ``cancelled``.
+        prompt_tokens: Tokens of the prompt.
+        logprobs: Per token its log probability and the likeliest ones, where that was asked for.
+        timings: Seconds: ``prefill`` until the first token was chosen, ``decode`` for the rest; and ``reused``, the tokens of the
+            prompt that were known from before, ``guessed`` and ``accepted`` tokens of speculation.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    finish_reason: str
+    prompt_tokens: int
+    logprobs: tuple[dict[str, Any], ...] | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class Piece(str):
+    """A part of an answer's text, which may be empty while a character is not whole.
+
+    Attributes:
+        tokens: How many tokens it came from.
+        row: Which answer it belongs to.
+        token: The last of those tokens.
+    """
+
+    __slots__ = ("row", "token", "tokens")
+    row: int
+    token: int
+    tokens: int
+
+    def __new__(cls, text: str, *, token: int, tokens: int = 1, row: int = 0) -> Piece:
+        """A piece of one row."""
+        made = super().__new__(cls, text)
+        made.row, made.token, made.tokens = row, token, tokens
+        return made
+
+
+@dataclass(slots=True)
+class Row:
+    """One answer as it is written."""
+
+    prompt: list[int]
+    chooser: Chooser
+    detokenizer: Detokenizer
+    stopper: Stopper
+    number: int = 0
+    tokens: list[int] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    told: list[Choice] = field(default_factory=list)
+    finish_reason: str = ""
+    guessed: int = 0
+    accepted: int = 0
+
+
+class Answering:
+    """Answers to a batch of prompts, one iteration per token; its rows hold what was written, whenever it ends.
+
+    Args:
+        decoder: A decoder that may have read the beginning of the only prompt.
+        prompts: Tokens of each prompt.
+        settings: How to write.
+        backend: The tokenizer of the tokenizers library.
+        constraints: Per row, what its answer follows.
+        cancelled: Whether the caller has left; asked before every step.
+        read: Reads the prompts instead of :meth:`Decoder.prefill`, where there is more to give than tokens.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        prompts: Sequence[Sequence[int]],
+        settings: GenerationSettings,
+        backend: Any,
+        *,
+        constraints: Sequence[Constraint | None] = (),
+        cancelled: Callable[[], bool] = lambda: False,
+        read: Callable[[], np.ndarray] | None = None,
+    ) -> None:
+        self._decoder, self._settings, self._cancelled = decoder, settings, cancelled
+        self._read = read
+        generators = np.random.default_rng(settings.seed).spawn(len(prompts))
+        self.rows = [
+            Row(
+                list(prompt),
+                Chooser(
+                    settings,
+                    prompt,
+                    vocabulary=0,
+                    generator=generator,
+                    constraint=constraints[number] if constraints else None,
+                ),
+                Detokenizer(backend),
+                Stopper(settings.stop),
+                number,
+            )
+            for number, (prompt, generator) in enumerate(zip(prompts, generators, strict=True))
+        ]
+        self._ends = frozenset(settings.eos_token_ids)
+        self._running = list(self.rows)
+        self._started = self._first = self._ended = perf_counter()
+        self._reused = 0
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Write the answers; a piece for every token of every row.
+
+        Raises:
+            RunFailed: The runtime failed; what was written so far is in :attr:`rows`.
+        """
+        self._started = perf_counter()
+        try:
+            logits = self._prefill()
+            yield from self._take(logits)
+            self._first = perf_counter()
+            while self._running:
+                if self._cancelled():
+                    self._end(CANCELLED)
+                    break
+                guess = self._guess()
+                if guess:
+                    yield from self._speculate(guess)
+                    continue
+                last = np.fromiter((row.tokens[-1] for row in self._running), np.int64, len(self._running))
+                yield from self._take(self._decoder.step(last))
+        except GpuxError:
+            self._end(FAILED)
+            raise
+        finally:
+            self._end(CANCELLED)  # whoever stops to listen has cancelled
+            self._ended = perf_counter()
+
+    def answers(self) -> list[Generated]:
+        """What was written."""
+        return [self._answer(row) for row in self.rows]
+
+    def _prefill(self) -> np.ndarray:
+        if self._read is not None:
+            return self._read()
+        (prompt, *others) = [row.prompt for row in self._running]
+        if not others and len(self._decoder.lengths) == 1 and 0 < self._decoder.lengths[0] < len(prompt):
+            self._reused = self._decoder.lengths[0]
+            return self._decoder.extend(prompt[self._reused :])[-1:]
+        return self._decoder.prefill([prompt, *others])
+
+    def _take(self, logits: np.ndarray) -> Iterator[Piece]:
+        """Choose the next token of each row, and drop the rows that end by it."""
+        for row, scores in zip(list(self._running), logits, strict=True):
+            yield self._add(row, row.chooser.choose(scores))
+        self._drop()
+
+    def _add(self, row: Row, choice: Choice) -> Piece:
+        token = choice.token
+        row.tokens.append(token)
+        if self._settings.logprobs is not None:
+            row.told.append(choice)
+        if token in self._ends:
+            row.finish_reason = STOP
+            return self._tell(row, row.detokenizer.flush(), ended=True)
+        piece = self._tell(row, row.detokenizer.push(token), ended=False)
+        if not row.finish_reason and len(row.tokens) >= self._most(row):
+            row.finish_reason = LENGTH
+            return Piece(
+                piece + self._tell(row, row.detokenizer.flush(), ended=True), token=token, row=row.number
+            )
+        return piece
+
+    def _tell(self, row: Row, text: str, *, ended: bool) -> Piece:
+        shown, stopped = row.stopper.push(text)
+        if stopped:
+            row.finish_reason = STOP
+        elif ended:
+            shown += row.stopper.flush()
+        row.text.append(shown)
+        return Piece(shown, token=row.tokens[-1], row=row.number)
+
+    def _most(self, row: Row) -> int:
+        room = self._decoder.limit - len(row.prompt)
+        wanted = self._settings.max_new_tokens
+        return room if wanted is None else min(wanted, room)
+
+    def _drop(self) -> None:
+        if any(row.finish_reason for row in self._running):
+            kept = [place for place, row in enumerate(self._running) if not row.finish_reason]
+            self._running = [self._running[place] for place in kept]
+            if self._running:
+                self._decoder.pick(kept)
+
+    def _end(self, reason: str) -> None:
+        for row in self._running:
+            row.finish_reason = row.finish_reason or reason
+            row.text.append(row.stopper.flush())
+        self._running = []
+
+    def _guess(self) -> list[int]:
+        """Tokens that may come next, of the only row; none where speculation is off or cannot be right."""
+        size = self._settings.prompt_lookup
+        if not size or len(self._running) != 1 or not self._running[0].chooser.greedy:
+            return []
+        row = self._running[0]
+        room = min(size, self._most(row) - len(row.tokens) - 1)
+        return lookup.guess(row.prompt + row.tokens, room) if room > 0 else []
+
+    def _speculate(self, guess: list[int]) -> Iterator[Piece]:
+        """Read the last token and the guess at once; keep what the model says too, and the token after that."""
+        row, decoder = self._running[0], self._decoder
+        before = decoder.lengths[0]
+        scores = decoder.extend([row.tokens[-1], *guess])
+        row.guessed += len(guess)
+        kept = 0
+        for place, logits in enumerate(scores):
+            choice = row.chooser.choose(logits)
+            agreed = place < len(guess) and choice.token == guess[place]
+            kept += 1
+            row.accepted += agreed
+            yield self._add(row, choice)
+            if row.finish_reason or not agreed:
+                break
+        decoder.rewind(before + kept)
+        self._drop()
+
+    def _answer(self, row: Row) -> Generated:
+        timings = {
+            "prefill": self._first - self._started,
+            "decode": max(self._ended - self._first, 0.0),
+            "reused": float(self._reused),
+            "guessed": float(row.guessed),
+            "accepted": float(row.accepted),
+        }
+        logprobs = None
+        if self._settings.logprobs is not None:
+            logprobs = tuple(
+                {"token": choice.token, "logprob": choice.logprob, "alternatives": list(choice.alternatives)}
+                for choice in row.told
+            )
+        return Generated(
+            "".join(row.text), tuple(row.tokens), row.finish_reason, len(row.prompt), logprobs, timings
+        )
