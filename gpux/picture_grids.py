@@ -13,6 +13,8 @@ import numpy as np
 
 Grid: TypeAlias = tuple[int, int, int]
 """Frames, rows and columns of patches."""
+Size: TypeAlias = tuple[int, int]
+"""Height and width, or rows and columns."""
 
 AXES = {
     "position_ids": "patches",
@@ -139,26 +141,39 @@ def _segments(sizes: Sequence[Grid]) -> np.ndarray:
     return np.repeat(np.arange(len(lengths)), lengths).astype(np.int64)
 
 
-def rotary_positions(marked: np.ndarray, grids: Sequence[Grid]) -> tuple[np.ndarray, int]:
-    """Where tokens stand in frame, row and column, as ``get_rope_index`` of Qwen2-VL counts: a text goes on behind the longer edge.
+
+def coordinates(grid: Grid) -> np.ndarray:
+    """Frame, row and column of each place of a picture, int64 [3, places]."""
+    frame, row, column = np.meshgrid(*map(np.arange, grid), indexing="ij")
+    return np.stack([frame, row, column]).reshape(3, -1)
+
+
+def joined(tiles: np.ndarray, newline: np.ndarray, cut: Size, original: Size) -> np.ndarray:
+    """The features of a picture in tiles as LLaVA-NeXT packs them (``pack_image_features`` in transformers).
 
     Args:
-        marked: bool [tokens]: which of them stand for a picture.
-        grids: Frames, rows and columns of the places of each picture, in order.
+        tiles: float32 [tiles, places, hidden]: the small picture of the whole, then the tiles row by row.
+        newline: float32 [hidden]: what stands behind each row.
+        cut: Rows and columns of tiles.
+        original: Height and width of the picture that was given; what lies outside it in the tiles is padding.
 
     Returns:
-        int64 [3, tokens], and what the number of a later token is greater by than its place.
+        float32 [places, hidden].
     """
-    found = np.empty((3, len(marked)), np.int64)
-    at, place, left = 0, 0, list(grids)
-    while at < len(marked):
-        if not marked[at]:
-            found[:, at] = place
-            at, place = at + 1, place + 1
-            continue
-        frames, rows, columns = left.pop(0)
-        frame, row, column = np.meshgrid(*map(np.arange, (frames, rows, columns)), indexing="ij")
-        size = frames * rows * columns
-        found[:, at : at + size] = np.stack([frame, row, column]).reshape(3, size) + place
-        at, place = at + size, place + max(rows, columns)
-    return found, int(found.max(initial=-1)) + 1 - len(marked)
+    small, rest = tiles[0], tiles[1:]
+    edge, hidden = round(rest.shape[1] ** 0.5), rest.shape[-1]
+    whole = rest.reshape(*cut, edge, edge, hidden).transpose(0, 2, 1, 3, 4)
+    whole = whole.reshape(cut[0] * edge, cut[1] * edge, hidden)
+    top, left = margins(original, (cut[0] * edge, cut[1] * edge))
+    whole = whole[top : whole.shape[0] - top, left : whole.shape[1] - left]
+    ends = np.broadcast_to(newline, (whole.shape[0], 1, hidden))
+    return np.concatenate([small, np.concatenate([whole, ends], axis=1).reshape(-1, hidden)])
+
+
+def margins(original: Size, grid: Size) -> Size:
+    """Rows and columns on each side of a grid that hold padding alone (``unpad_image`` in transformers)."""
+    height, width = original
+    rows, columns = grid
+    if width / height > columns / rows:
+        return (rows - int(round(height * (columns / width), 7))) // 2, 0
+    return 0, (columns - int(round(width * (rows / height), 7))) // 2

@@ -16,6 +16,7 @@ from gpux.fields import Fields
 from gpux.images import figures, recipe, sizing
 from gpux.images.recipe import Recipe
 from gpux.images.sizing import Size
+from gpux.picture_grids import joined, margins
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,39 +99,22 @@ class Tiling:
 
     def joined(self, features: np.ndarray, newline: np.ndarray, original: Size) -> np.ndarray:
         """float32 [places, hidden] of features [tiles, places, hidden], the small picture's first."""
-        small, tiles = features[0], features[1:]
         target = self.chosen(original)
-        down, across = target[0] // self.tile, target[1] // self.tile
-        edge = round(tiles.shape[1] ** 0.5)
-        if edge * edge != tiles.shape[1] or len(tiles) != down * across:
+        cut = target[0] // self.tile, target[1] // self.tile
+        edge = round(features.shape[1] ** 0.5)
+        if edge * edge != features.shape[1] or len(features) != 1 + cut[0] * cut[1]:
             raise UnsupportedModel(
-                f"{tiles.shape[1]} features of a tile are no square",
+                f"{features.shape[1]} features of a tile are no square",
                 hint="its tower and vision_feature_select_strategy do not belong together",
             )
-        hidden = tiles.shape[-1]
-        joined = tiles.reshape(down, across, edge, edge, hidden).transpose(0, 2, 1, 3, 4)
-        joined = joined.reshape(down * edge, across * edge, hidden)
-        top, left = self._margins(original, joined.shape[:2])
-        joined = joined[top : joined.shape[0] - top, left : joined.shape[1] - left]
-        ends = np.broadcast_to(newline, (joined.shape[0], 1, hidden))
-        rows = np.concatenate([joined, ends], axis=1).reshape(-1, hidden)
-        return np.concatenate([small, rows])
+        return joined(features, newline, cut, original)
 
     def _grid(self, original: Size, size: Size) -> Size:
         target = self.chosen(original)
         rows = size[0] // self.patch * (target[0] // size[0])
         columns = size[1] // self.patch * (target[1] // size[1])
-        top, left = self._margins(original, (rows, columns))
+        top, left = margins(original, (rows, columns))
         return rows - 2 * top, columns - 2 * left
-
-    @staticmethod
-    def _margins(original: Size, grid: Size) -> Size:
-        """Rows and columns on each side that hold padding alone (``unpad_image``)."""
-        height, width = original
-        rows, columns = grid
-        if width / height > columns / rows:
-            return (rows - int(round(height * (columns / width), 7))) // 2, 0
-        return 0, (columns - int(round(width * (rows / height), 7))) // 2
 
 
 def _sizes(fields: Fields) -> tuple[Size, ...]:
