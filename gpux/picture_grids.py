@@ -141,11 +141,32 @@ def _segments(sizes: Sequence[Grid]) -> np.ndarray:
     return np.repeat(np.arange(len(lengths)), lengths).astype(np.int64)
 
 
-
 def coordinates(grid: Grid) -> np.ndarray:
     """Frame, row and column of each place of a picture, int64 [3, places]."""
     frame, row, column = np.meshgrid(*map(np.arange, grid), indexing="ij")
     return np.stack([frame, row, column]).reshape(3, -1)
+
+
+FEATURES, NEWLINE, DEEPSTACK = "image_features", "image_newline", "deepstack_features"
+"""Outputs of a vision graph."""
+
+
+def features(
+    outputs: Mapping[str, np.ndarray], *, grid: Sequence[int] | None = None, cut: Sequence[int] | None = None
+) -> Features:
+    """What a vision graph's outputs for one picture mean for the language model.
+
+    Args:
+        outputs: By name.
+        grid: Frames, rows and columns of its places, where positions are told in two dimensions.
+        cut: Of a picture in tiles, rows and columns of them, height and width of the picture.
+    """
+    found = outputs[FEATURES]
+    if cut is not None:
+        down, across, height, width = map(int, cut)
+        return Features(joined(found, outputs[NEWLINE], (down, across), (height, width)))
+    told = None if grid is None else (int(grid[0]), int(grid[1]), int(grid[2]))
+    return Features(found.reshape(-1, found.shape[-1]), outputs.get(DEEPSTACK), told)
 
 
 def joined(tiles: np.ndarray, newline: np.ndarray, cut: Size, original: Size) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""LLaVA-NeXT's tiles: which size a picture is cut at, the tiles themselves, and their features put together again.
+"""LLaVA-NeXT's tiles: which size a picture is cut at, and the tiles themselves.
 
-Source: ``image_processing_llava_next.py`` and ``pack_image_features`` of ``modeling_llava_next.py`` in transformers.
+Source: ``image_processing_llava_next.py`` of transformers.
 """
 
 from __future__ import annotations
@@ -8,15 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gpux.artifact import Artifact
-from gpux.errors import UnsupportedModel
 from gpux.fields import Fields
 from gpux.images import figures, recipe, sizing
 from gpux.images.recipe import Recipe
 from gpux.images.sizing import Size
-from gpux.picture_grids import joined, margins
+from gpux.picture_grids import margins
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -97,17 +94,10 @@ class Tiling:
         rows, columns = self._grid(original, size)
         return rows * columns + rows
 
-    def joined(self, features: np.ndarray, newline: np.ndarray, original: Size) -> np.ndarray:
-        """float32 [places, hidden] of features [tiles, places, hidden], the small picture's first."""
+    def grid(self, original: Size) -> Size:
+        """Rows and columns of tiles."""
         target = self.chosen(original)
-        cut = target[0] // self.tile, target[1] // self.tile
-        edge = round(features.shape[1] ** 0.5)
-        if edge * edge != features.shape[1] or len(features) != 1 + cut[0] * cut[1]:
-            raise UnsupportedModel(
-                f"{features.shape[1]} features of a tile are no square",
-                hint="its tower and vision_feature_select_strategy do not belong together",
-            )
-        return joined(features, newline, cut, original)
+        return target[0] // self.tile, target[1] // self.tile
 
     def _grid(self, original: Size, size: Size) -> Size:
         target = self.chosen(original)

@@ -17,15 +17,12 @@ from gpux.fields import Fields
 from gpux.images import recipe
 from gpux.images.processor import ImageProcessor
 from gpux.images.tiles import Tiling
-from gpux.picture_grids import Features, Grid, Tower
+from gpux.picture_grids import Features, Grid, Tower, features
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Arrays = Mapping[str, np.ndarray]
-
-FEATURES, NEWLINE, DEEPSTACK = "image_features", "image_newline", "deepstack_features"
-"""Outputs of a vision graph."""
 
 _NARROWEST = 200  # times as long as wide: Qwen's processor takes nothing narrower
 
@@ -38,11 +35,13 @@ class View:
         feeds: The graph's inputs.
         places: How many places it takes in a text.
         grid: Frames, rows and columns of its places, where the model tells positions in two dimensions.
+        cut: Of a picture in tiles, rows and columns of them, height and width of the picture.
     """
 
     feeds: Arrays
     places: int
     grid: Grid | None = None
+    cut: tuple[int, int, int, int] | None = None
 
     def features(self, outputs: Arrays) -> Features:
         """What the graph's outputs mean for the language model.
@@ -50,33 +49,13 @@ class View:
         Raises:
             RunFailed: They do not fill the places.
         """
-        return self._whole(outputs[FEATURES].reshape(-1, outputs[FEATURES].shape[-1]), outputs.get(DEEPSTACK))
-
-    def _whole(self, embeds: np.ndarray, deeper: np.ndarray | None = None) -> Features:
-        if len(embeds) != self.places:
+        found = features(outputs, grid=self.grid, cut=self.cut)
+        if len(found.embeds) != self.places:
             raise RunFailed(
-                f"the vision graph gives {len(embeds)} features where the processor leaves {self.places} places",
+                f"the vision graph gives {len(found.embeds)} features where the processor leaves {self.places} places",
                 hint="its processor_config.json does not belong to its weights; gpux pull --force",
             )
-        return Features(embeds, deeper, self.grid)
-
-
-@dataclass(frozen=True, slots=True)
-class TiledView(View):
-    """A picture in tiles, with a small one of the whole before them.
-
-    Attributes:
-        tiling: How it was cut.
-        original: Height and width of the picture that was given.
-    """
-
-    tiling: Tiling | None = None
-    original: tuple[int, int] = (1, 1)
-
-    def features(self, outputs: Arrays) -> Features:
-        """The whole picture's features, then the rows of all tiles put together, each with the newline's behind it."""
-        assert self.tiling is not None
-        return self._whole(self.tiling.joined(outputs[FEATURES], outputs[NEWLINE], self.original))
+        return found
 
 
 class Views(Protocol):
@@ -165,7 +144,7 @@ class _TiledViews:
         pixels = np.stack([self._processor.prepare(tile, position=position).array for tile in tiles])
         height, width = pixels.shape[2:]
         places = self._tiling.places(original, (height, width)) + self._counting.places(height, width)
-        return TiledView({"pixel_values": pixels}, places, None, self._tiling, original)
+        return View({"pixel_values": pixels}, places, cut=(*self._tiling.grid(original), *original))
 
 
 class _PatchViews:
