@@ -86,6 +86,10 @@ class Fields:
             raise self.refused(key, "an object")
         return Fields(self._artifact, self._path, value or {})
 
+    def of(self, data: dict[str, Any]) -> Fields:
+        """An object that stands in a list of this one."""
+        return Fields(self._artifact, self._path, data)
+
     def refused(self, key: str, wanted: str) -> UnsupportedModel:
         """The error for a field that is not what it must be."""
         return self._refusal(f"`{key}` = {repr(self.data.get(key))[:80]}", wanted)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gpux.artifact import Artifact
-from gpux.errors import UnknownTask
+from gpux.errors import InvalidInput, UnknownTask
 from gpux.pipelines.pipeline import Clock, Pipeline
 from gpux.planning import Plan, Request
 from gpux.provider import Placement
@@ -74,9 +74,12 @@ class Model:
         return self.pipeline.answer(list(inputs), clock, **parameters), clock.seconds
 
     def stream(
-        self, items: Iterable[Any], *, window: int | None = None, fail_fast: bool = True, **parameters: Any
+        self, items: Any, *, window: int | None = None, fail_fast: bool = True, **parameters: Any
     ) -> Iterator[Any]:
         """Answers for any number of items, in order, with bounded memory: generators in, a generator out.
+
+        Of a model that writes, one item gives the pieces of its answer as they come; the iterator ends within one step where
+        nobody listens any more, and returns the whole answer.
 
         Args:
             items: The items, taken as they are needed. One that is a ``GpuxError`` stands for an item that could not be read.
@@ -89,7 +92,69 @@ class Model:
             InvalidInput: An item or a parameter that the task cannot take; ``position`` counts from the stream's first item.
             RunFailed: The runtime failed, which is no fault of an item.
         """
+        if self.pipeline.emits and self.pipeline.is_item(items):
+            return self.emit(items, **parameters)
         return self.pipeline.stream(items, window=window, fail_fast=fail_fast, **parameters)
+
+    def emit(self, item: Any, **parameters: Any) -> Iterator[Any]:
+        """The pieces of one answer, one for each token that is written; its text may be empty. See :meth:`stream`.
+
+        Raises:
+            UnknownTask: The model's task answers at once.
+            InvalidInput: The item or a parameter cannot be taken.
+            RunFailed: The runtime failed; the pieces before that stand.
+        """
+        self.pipeline.check(parameters)
+        return self._writing("emit")(item, **parameters)  # type: ignore[no-any-return]
+
+    def generate(self, inputs: Any, **parameters: Any) -> Any:
+        """Write the answer to a prompt, or to each of a list, with everything that is known of it.
+
+        Args:
+            inputs: One item of the task or a list: a text, a list of messages.
+            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`, and the task's own.
+
+        Returns:
+            :class:`gpux.Generated`, or a list of them; with ``num_return_sequences`` a list for each prompt.
+
+        Raises:
+            UnknownTask: The model's task answers at once.
+            InvalidInput: An item or a parameter cannot be taken.
+            RunFailed: The runtime failed.
+        """
+        write = self._writing("write")
+        alone = self.pipeline.is_item(inputs)
+        self.pipeline.check(parameters)
+        found = write([inputs] if alone else list(inputs), **parameters)
+        whole = found if (parameters.get("num_return_sequences") or 1) > 1 else [each[0] for each in found]
+        return whole[0] if alone else whole
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Any:
+        """The answer to a conversation, by the model's chat template: :meth:`generate` for a list of messages.
+
+        Args:
+            messages: ``{"role": "user", "content": "…"}`` and the like, the last one to be answered.
+            **parameters: As for :meth:`generate`.
+
+        Raises:
+            InvalidInput: The messages are none, the model has no chat template, or it refuses them.
+        """
+        messages = list(messages)
+        if not self.pipeline.is_item(messages):
+            raise InvalidInput(
+                "a conversation is a list of messages",
+                hint='model.chat([{"role": "user", "content": "Hello"}])',
+            )
+        return self.generate(messages, **parameters)
+
+    def _writing(self, method: str) -> Any:
+        if not self.pipeline.emits:
+            raise UnknownTask(
+                f"`{self.artifact.reference}` answers {self.task}, and writes nothing",
+                hint="call the model itself: model(...)",
+                task=self.task,
+            )
+        return getattr(self.pipeline, method)
 
     def encode(
         self,
@@ -167,6 +232,7 @@ class Model:
 
     def close(self) -> None:
         """Let go of the runtime's memory."""
+        self.pipeline.close()
         self.session.close()
 
     def __enter__(self) -> Model:

@@ -11,7 +11,7 @@ from gpux.artifact import Artifact
 from gpux.binding import Bindable
 from gpux.errors import InvalidInput, PlacementRefused, ProviderUnavailable, RunFailed
 from gpux.planning import Plan
-from gpux.provider import Bound, Opened, Options, Placement, Provider
+from gpux.provider import Bound, Opened, Options, Placement, Provider, together
 from gpux.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ class Session:
         placement: Which nodes ran where, as the runtime told when the graph was opened.
         inputs: The graph's inputs.
         outputs: The graph's outputs.
+        parts: Every component of the model by name, this one among them; a model of one graph has one.
     """
 
-    def __init__(self, opened: Opened, plan: Plan) -> None:
+    def __init__(self, opened: Opened, plan: Plan, name: str = "model") -> None:
         self._opened: Opened | None = opened
         self.plan = plan
+        self.parts: dict[str, Session] = {name: self}
         self.placement: Placement = opened.placement()
         self.inputs: tuple[TensorSpec, ...] = opened.inputs
         self.outputs: tuple[TensorSpec, ...] = opened.outputs
@@ -81,9 +83,17 @@ class Session:
 
     def close(self) -> None:
         """Let go of the runtime's memory; running afterwards is an error."""
+        for part in self.parts.values():
+            if part is not self:
+                part.close()
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+    def join(self, parts: Mapping[str, Session]) -> None:
+        """Become the last of a model's components: its placement is that of all, and closing it closes them."""
+        self.parts = {**parts, **self.parts}
+        self.placement = together([part.placement for part in self.parts.values()])
 
     def __enter__(self) -> Session:
         return self
@@ -136,17 +146,17 @@ def open_session(
     plan: Plan,
     providers: Mapping[str, Provider],
     *,
-    component: str = "model",
+    component: str | None = None,
     cache: Path | None = None,
     dimensions: Mapping[str, tuple[int, int, int]] | None = None,
 ) -> Session:
-    """Open one component of an artifact as the plan says.
+    """Open an artifact, or one component of it, as the plan says.
 
     Args:
         artifact: The model.
         plan: The choice.
         providers: Installed providers by name.
-        component: Which graph of it.
+        component: Which graph of it; all, of which the last is given back, when ``None``.
         cache: Where the provider may keep what it compiles.
         dimensions: The sizes that the task will ask for; see :class:`gpux.provider.Options`.
 
@@ -156,6 +166,23 @@ def open_session(
         ProviderUnavailable: The provider took not one node of the graph.
         PlacementRefused: ``strict`` was asked for and part of the graph went elsewhere.
     """
+    if component is None:
+        *first, last = artifact.variant(plan.variant).graphs
+        others: dict[str, Session] = {}
+        try:
+            for name in first:
+                others[name] = open_session(
+                    artifact, plan, providers, component=name, cache=cache, dimensions=dimensions
+                )
+            session = open_session(
+                artifact, plan, providers, component=last, cache=cache, dimensions=dimensions
+            )
+        except BaseException:
+            for other in others.values():
+                other.close()
+            raise
+        session.join(others)
+        return session
     graph = artifact.variant(plan.variant).graphs[component]
     prefix = graph.rpartition("/")[0]
     integrity.check(
@@ -169,7 +196,7 @@ def open_session(
         extra=plan.options,
         dimensions=dimensions or {},
     )
-    session = Session(providers[plan.provider].open(artifact.path(graph), options), plan)
+    session = Session(providers[plan.provider].open(artifact.path(graph), options), plan, component)
     _accept(session, plan)
     return session
 

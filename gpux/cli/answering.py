@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gpux
@@ -15,6 +15,9 @@ from gpux.cli.printer import Printer, ReaderGone
 from gpux.cli.progress import Pace
 from gpux.cli.sinks import BLOCK, Sink
 from gpux.errors import GpuxError
+
+Answers = Callable[[Iterator[Any], int | None], Iterator[Any]]
+"""Items, and how many may be held at once → an answer or :class:`gpux.Failed` for each, in order."""
 
 WINDOW = 256
 """Most items that are answered together where somebody watches: what is sorted with more of its kind is faster by little."""
@@ -29,23 +32,32 @@ def answer(
     inputs: Inputs,
     *,
     place: outputs.Target | None,
-    parameters: dict[str, Any],
-    fail_fast: bool,
+    answers: Answers,
+    sink: Sink | None = None,
 ) -> int:
     """Answer every input, and print or write the answers.
+
+    Args:
+        printer: Prints.
+        model: Whose task is answered.
+        inputs: The items.
+        place: Where answers go; standard output when ``None``.
+        answers: Answers items; where the first that fails is to end it, raises its error.
+        sink: What takes the answers, where nobody needs to see how far it is; that of ``place`` when ``None``.
 
     Returns:
         The exit code: 0, or 1 where an input failed.
 
     Raises:
-        GpuxError: There was nothing to answer; the only input failed, or any with ``fail_fast``; the runtime failed.
+        GpuxError: There was nothing to answer; the only input failed, or any that was to end it; the runtime failed.
     """
-    sink = outputs.sink(printer, model, place, live=inputs.live)
-    with Pace(printer, model.pipeline.noun, inputs.total) as pace:
+    shown = sink is None
+    sink = sink or outputs.sink(printer, model, place, live=inputs.live)
+    with Pace(printer, model.pipeline.noun, inputs.total, shown=shown) as pace:
         run = _Run(printer, sink, pace)
         try:
             for block in inputs.blocks():
-                run.block(model, block, parameters, fail_fast=fail_fast)
+                run.block(model, block, answers)
             run.refuse_none(inputs)
         except BaseException as error:
             with contextlib.suppress(ReaderGone), pace.aside():
@@ -74,7 +86,7 @@ class _Run:
         self.count = self.failed = 0
         self.lone: tuple[Item, GpuxError] | None = None
 
-    def block(self, model: gpux.Model, items: Any, parameters: dict[str, Any], *, fail_fast: bool) -> None:
+    def block(self, model: gpux.Model, items: Any, answers: Answers) -> None:
         """Answer items that follow each other."""
         waiting: deque[Item] = deque()
         answered = 0
@@ -86,7 +98,7 @@ class _Run:
                 yield item.value
 
         try:
-            for found in model.stream(values(), window=window, fail_fast=fail_fast, **parameters):
+            for found in answers(values(), window):
                 item = waiting.popleft()
                 answered += 1
                 self._take(item, found)

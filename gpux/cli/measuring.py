@@ -128,7 +128,14 @@ _OPTIONS = (
         metavar="FILE",
         help="Thresholds of --assess, from a YAML file.",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the arrival times."),
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Of arrival times, and of what is drawn.",
+    ),
     click.option("--no-history", is_flag=True, help="Do not remember the result under GPUX_HOME."),
     click.option(
         "--format",

@@ -84,6 +84,10 @@ class Printer:
         if not self.quiet:
             _tell(f"{text}\n")
 
+    def alert(self, text: str) -> None:
+        """What a person at the terminal asked for or is asked, as it stands; said with ``--quiet`` too."""
+        _tell(text)
+
     def detail(self, text: str) -> None:
         """A remark for whoever asked for more with ``--verbose``."""
         if self.verbose and not self.quiet:

@@ -108,6 +108,7 @@ class Pace:
         printer: Says whether anybody wants to see it.
         noun: What is counted.
         total: How many there are, where that is known.
+        shown: Whether it is shown at all.
 
     Attributes:
         wanted: Whether anybody sees it.
@@ -116,11 +117,12 @@ class Pace:
     BEGINS = 0.5  # seconds: what is over sooner needs none, and pays for none
     EVERY = 0.1
 
-    def __init__(self, printer: Printer, noun: str, total: int | None) -> None:
+    def __init__(self, printer: Printer, noun: str, total: int | None, *, shown: bool = True) -> None:
         self._noun, self._total = noun, total
         self._done = 0
         self._since = self._shown = time.perf_counter()
-        self.wanted = not (printer.quiet or printer.json) and sys.stderr is not None and sys.stderr.isatty()
+        listened = sys.stderr is not None and sys.stderr.isatty()
+        self.wanted = shown and listened and not (printer.quiet or printer.json)
         self._lock = threading.RLock()
         self._timer = threading.Timer(self.BEGINS, self._begin)
         self._timer.daemon = True

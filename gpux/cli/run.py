@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 import gpux
-from gpux.cli import answering, measuring, outputs
+from gpux.cli import answering, generating, measuring, outputs
 from gpux.cli.asking import asking, read_parameters
 from gpux.cli.inputs import Inputs, gather
 from gpux.cli.items import Takes
@@ -25,6 +25,8 @@ from gpux.errors import UsageError
     "run",
     epilog=examples(
         'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" "A kitten rests on a rug"',
+        'gpux run SmolLM2-135M-Instruct "What is the capital of France?" --max-tokens 64',
+        "gpux run SmolLM2-135M-Instruct",
         'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" --benchmark --runs 200 --output bench.json',
     ),
 )
@@ -35,6 +37,7 @@ from gpux.errors import UsageError
 @click.option("--allow-urls", is_flag=True, help="Fetch inputs that are web addresses.")
 @click.option("--benchmark", is_flag=True, help="Measure instead of answering.")
 @measuring.options
+@generating.options
 @talk
 def run_command(
     printer: Printer,
@@ -53,23 +56,28 @@ def run_command(
     """Answer a model's task, one answer per INPUT; pulls the model first if it is not stored.
 
     An INPUT is a text, or a file, a folder or a pattern where the task takes images or sound. Without INPUT, standard input is
-    answered line by line. An input that fails is named, the rest goes on, and the exit code is 1. Ctrl-C during a benchmark keeps
+    answered line by line; on a terminal, a model that writes texts opens a chat. An input that fails is named, the rest goes on, and the exit code is 1. Ctrl-C during a benchmark keeps
     the runs that were finished.
     """
     asked = {name: wishes.pop(name) for name in measuring.NAMES}
-    parameters = read_parameters(params)
+    seed = asked["seed"] if _typed("seed") else None
+    options = {name: wishes.pop(name) for name in (*generating.OPTIONS, "system", "raw")}
+    wish = generating.read(options, read_parameters(params), seed=None if benchmark else seed)
     given = bool(inputs or files or typed is not None)
     if allow_urls:
         os.environ["GPUX_ALLOW_URLS"] = "1"  # for this process and those that it starts
     if benchmark:
         items = gather(model, inputs, typed, files, str) if given else None
         report = None if output is None else Path(output)
+        generating.refuse_told(wish)
+        parameters = dict(wish.parameters)
         return measuring.measure(
             printer, model, items, output=report, parameters=parameters, asked=asked, **wishes
         )
     _refuse_idle()
     place = None if output is None else outputs.target(output)
-    if not given and sys.stdin is not None and sys.stdin.isatty():
+    alone = not given and sys.stdin is not None and sys.stdin.isatty()
+    if alone and (printer.json or place is not None):
         raise UsageError("there is no input", hint=f'gpux run {model} "your text"')
     with Watch(printer) as watch:
         loaded = gpux.load(model, progress=watch, **wishes)
@@ -78,16 +86,40 @@ def run_command(
         if loaded.plan.note:
             printer.say(f"note: {loaded.plan.note}")
         _warn_partial(printer, loaded)
+        generating.check(loaded, wish)
+        if alone:
+            return _chat(printer, loaded, wish, model)
         found = Inputs(Takes.of(loaded), inputs, typed, files)
+        if generating.emits(loaded):
+            return generating.answer(printer, loaded, found, place=place, wish=wish, fail_fast=fail_fast)
         return answering.answer(
-            printer, loaded, found, place=place, parameters=parameters, fail_fast=fail_fast
+            printer,
+            loaded,
+            found,
+            place=place,
+            answers=lambda values, window: loaded.stream(
+                values, window=window, fail_fast=fail_fast, **wish.parameters
+            ),
         )
+
+
+def _chat(printer: Printer, loaded: gpux.Model, wish: generating.Wish, model: str) -> int:
+    if not generating.emits(loaded) or loaded.pipeline.files:
+        raise UsageError("there is no input", hint=f'gpux run {model} "your text"')
+    from gpux.cli import chatting
+
+    return chatting.chat(printer, loaded, wish)
+
+
+def _typed(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
 
 
 def _refuse_idle() -> None:
     context = click.get_current_context()
     for name in measuring.NAMES:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if name != "seed" and _typed(name):
             option = next(o.opts[0] for o in context.command.params if o.name == name)
             raise UsageError(
                 f"`{option}` says how to measure, and nothing is measured", hint="add --benchmark"

@@ -65,7 +65,7 @@ class CausalDecoder:
         self._shared = next(iter(self._cache.values())).shape[2] == "capacity"
         self._takes = {name for name in ("attention_mask", "position_ids", "logits_to_keep") if name in names}
         self._pairs = {name: name.replace(PAST, PRESENT) for name in self._cache}
-        self._capacity = 0
+        self._capacity = self._rows = 0
         self._padding: np.ndarray | None = None
         self._bound: Bound | None = None
         self._ones = np.ones((1, _ROOM), np.int64)
@@ -117,6 +117,7 @@ class CausalDecoder:
         """Go on with these rows in this order."""
         if self._bound is not None and list(rows) != list(range(len(self.lengths))):
             self._bound.pick(rows)
+            self._rows = len(rows)
             self.lengths = [self.lengths[row] for row in rows]
             self._padding = None if self._padding is None else self._padding[list(rows)]
 
@@ -142,10 +143,10 @@ class CausalDecoder:
 
     def _begin(self, rows: int, longest: int) -> None:
         room = self._room(longest + 1)
-        usable = self._bound is not None and self._shared and len(self.lengths) == rows
+        usable = self._bound is not None and self._shared and self._rows == rows
         if not usable or self._capacity < room:
             self.close()
-            self._capacity = room if self._shared else 0
+            self._capacity, self._rows = room if self._shared else 0, rows
             shapes = self._shapes(rows, self._capacity)
             self._bound = self._graph.bind(self._pairs, shapes, held={}, moving=not self._shared)
         self.lengths = [0] * rows

@@ -15,7 +15,7 @@ import numpy as np
 from gpux.errors import GpuxError
 from gpux.generation import lookup
 from gpux.generation.decoder import Decoder
-from gpux.generation.sampling import Choice, Chooser
+from gpux.generation.sampling import Choice, Chooser, generators
 from gpux.generation.settings import GenerationSettings
 from gpux.generation.stopping import Stopper
 from gpux.text.detokenizer import Detokenizer
@@ -23,7 +23,7 @@ from gpux.text.detokenizer import Detokenizer
 if TYPE_CHECKING:
     from gpux.generation.constraint import Constraint
 
-STOP, LENGTH, CANCELLED, FAILED = "stop", "length", "cancelled", "failed"
+STOP, LENGTH, CANCELLED, FAILED = "stop", "length", "cancelled", "error"
 """Why an answer ended: the model or a stop text ended it, it reached its length or the context's, the caller left, an error."""
 
 
@@ -34,11 +34,11 @@ class Generated:
     Attributes:
         text: The answer without special tokens, stop texts, and prompt.
         tokens: Its tokens, with that which ended it.
-        finish_reason: ``stop``, ``length`` or ``cancelled``.
+        finish_reason: ``stop``, ``length``, ``cancelled`` or ``error``.
         prompt_tokens: Tokens of the prompt.
         logprobs: Per token its log probability and the likeliest ones, where that was asked for.
         timings: Seconds: ``prefill`` until the first token was chosen, ``decode`` for the rest; and ``reused``, the tokens of the
-            prompt that were known from before, ``guessed`` and ``accepted`` tokens of speculation.
+            prompt that were known from before, ``proposed`` and ``accepted`` tokens of speculation.
     """
 
     text: str
@@ -53,20 +53,24 @@ class Piece(str):
     """A part of an answer's text, which may be empty while a character is not whole.
 
     Attributes:
-        tokens: How many tokens it came from.
+        tokens: The tokens that it came from.
         row: Which answer it belongs to.
-        token: The last of those tokens.
+        proposed: Tokens that were guessed since the piece before.
+        accepted: Those of them that the model chose itself.
     """
 
-    __slots__ = ("row", "token", "tokens")
+    __slots__ = ("accepted", "proposed", "row", "tokens")
     row: int
-    token: int
-    tokens: int
+    tokens: tuple[int, ...]
+    proposed: int
+    accepted: int
 
-    def __new__(cls, text: str, *, token: int, tokens: int = 1, row: int = 0) -> Piece:
+    def __new__(
+        cls, text: str, *, tokens: tuple[int, ...], row: int = 0, proposed: int = 0, accepted: int = 0
+    ) -> Piece:
         """A piece of one row."""
         made = super().__new__(cls, text)
-        made.row, made.token, made.tokens = row, token, tokens
+        made.row, made.tokens, made.proposed, made.accepted = row, tokens, proposed, accepted
         return made
 
 
@@ -75,7 +79,7 @@ class Row:
     """One answer as it is written."""
 
     prompt: list[int]
-    chooser: Chooser
+    generator: np.random.Generator
     detokenizer: Detokenizer
     stopper: Stopper
     number: int = 0
@@ -83,7 +87,8 @@ class Row:
     text: list[str] = field(default_factory=list)
     told: list[Choice] = field(default_factory=list)
     finish_reason: str = ""
-    guessed: int = 0
+    chooser: Chooser | None = None
+    proposed: int = 0
     accepted: int = 0
 
 
@@ -95,7 +100,7 @@ class Answering:
         prompts: Tokens of each prompt.
         settings: How to write.
         backend: The tokenizer of the tokenizers library.
-        constraints: Per row, what its answer follows.
+        constraint: Makes what an answer follows, from the number of scores that the model gives.
         cancelled: Whether the caller has left; asked before every step.
         read: Reads the prompts instead of :meth:`Decoder.prefill`, where there is more to give than tokens.
     """
@@ -107,28 +112,17 @@ class Answering:
         settings: GenerationSettings,
         backend: Any,
         *,
-        constraints: Sequence[Constraint | None] = (),
+        constraint: Callable[[int], Constraint | None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
         read: Callable[[], np.ndarray] | None = None,
     ) -> None:
         self._decoder, self._settings, self._cancelled = decoder, settings, cancelled
         self._read = read
-        generators = np.random.default_rng(settings.seed).spawn(len(prompts))
+        sources = generators(settings.seed, len(prompts))
+        self._constraint = constraint
         self.rows = [
-            Row(
-                list(prompt),
-                Chooser(
-                    settings,
-                    prompt,
-                    vocabulary=0,
-                    generator=generator,
-                    constraint=constraints[number] if constraints else None,
-                ),
-                Detokenizer(backend),
-                Stopper(settings.stop),
-                number,
-            )
-            for number, (prompt, generator) in enumerate(zip(prompts, generators, strict=True))
+            Row(list(prompt), source, Detokenizer(backend), Stopper(settings.stop), number)
+            for number, (prompt, source) in enumerate(zip(prompts, sources, strict=True))
         ]
         self._ends = frozenset(settings.eos_token_ids)
         self._running = list(self.rows)
@@ -144,6 +138,7 @@ class Answering:
         self._started = perf_counter()
         try:
             logits = self._prefill()
+            self._prepare(logits.shape[-1])
             yield from self._take(logits)
             self._first = perf_counter()
             while self._running:
@@ -176,13 +171,26 @@ class Answering:
             return self._decoder.extend(prompt[self._reused :])[-1:]
         return self._decoder.prefill([prompt, *others])
 
+    def _prepare(self, vocabulary: int) -> None:
+        constraint = self._constraint(vocabulary)
+        for row in self.rows:
+            row.chooser = Chooser(
+                self._settings,
+                row.prompt,
+                vocabulary=vocabulary,
+                generator=row.generator,
+                constraint=constraint.fork() if constraint else None,
+            )
+
     def _take(self, logits: np.ndarray) -> Iterator[Piece]:
         """Choose the next token of each row, and drop the rows that end by it."""
         for row, scores in zip(list(self._running), logits, strict=True):
-            yield self._add(row, row.chooser.choose(scores))
+            yield self._add(row, scores)
         self._drop()
 
-    def _add(self, row: Row, choice: Choice) -> Piece:
+    def _add(self, row: Row, scores: np.ndarray) -> Piece:
+        assert row.chooser is not None  # noqa: S101 - made before the first scores are taken
+        choice = row.chooser.choose(scores)
         token = choice.token
         row.tokens.append(token)
         if self._settings.logprobs is not None:
@@ -190,13 +198,13 @@ class Answering:
         if token in self._ends:
             row.finish_reason = STOP
             return self._tell(row, row.detokenizer.flush(), ended=True)
-        piece = self._tell(row, row.detokenizer.push(token), ended=False)
-        if not row.finish_reason and len(row.tokens) >= self._most(row):
+        text = row.detokenizer.push(token)
+        if row.chooser.finished:
+            row.finish_reason = STOP
+        elif len(row.tokens) >= self._most(row):
             row.finish_reason = LENGTH
-            return Piece(
-                piece + self._tell(row, row.detokenizer.flush(), ended=True), token=token, row=row.number
-            )
-        return piece
+        ended = bool(row.finish_reason)
+        return self._tell(row, text + row.detokenizer.flush() if ended else text, ended=ended)
 
     def _tell(self, row: Row, text: str, *, ended: bool) -> Piece:
         shown, stopped = row.stopper.push(text)
@@ -205,7 +213,7 @@ class Answering:
         elif ended:
             shown += row.stopper.flush()
         row.text.append(shown)
-        return Piece(shown, token=row.tokens[-1], row=row.number)
+        return Piece(shown, tokens=(row.tokens[-1],), row=row.number)
 
     def _most(self, row: Row) -> int:
         room = self._decoder.limit - len(row.prompt)
@@ -226,9 +234,9 @@ class Answering:
         self._running = []
 
     def _guess(self) -> list[int]:
-        """Tokens that may come next, of the only row; none where speculation is off or cannot be right."""
+        """Tokens that may come next, of the only row; none where speculation is off."""
         size = self._settings.prompt_lookup
-        if not size or len(self._running) != 1 or not self._running[0].chooser.greedy:
+        if not size or len(self._running) != 1:
             return []
         row = self._running[0]
         room = min(size, self._most(row) - len(row.tokens) - 1)
@@ -239,14 +247,15 @@ class Answering:
         row, decoder = self._running[0], self._decoder
         before = decoder.lengths[0]
         scores = decoder.extend([row.tokens[-1], *guess])
-        row.guessed += len(guess)
+        row.proposed += len(guess)
         kept = 0
         for place, logits in enumerate(scores):
-            choice = row.chooser.choose(logits)
-            agreed = place < len(guess) and choice.token == guess[place]
+            piece = self._add(row, logits)
+            agreed = place < len(guess) and row.tokens[-1] == guess[place]
             kept += 1
             row.accepted += agreed
-            yield self._add(row, choice)
+            piece.proposed, piece.accepted = 0 if place else len(guess), int(agreed)
+            yield piece
             if row.finish_reason or not agreed:
                 break
         decoder.rewind(before + kept)
@@ -257,7 +266,7 @@ class Answering:
             "prefill": self._first - self._started,
             "decode": max(self._ended - self._first, 0.0),
             "reused": float(self._reused),
-            "guessed": float(row.guessed),
+            "proposed": float(row.proposed),
             "accepted": float(row.accepted),
         }
         logprobs = None

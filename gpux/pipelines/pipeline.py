@@ -61,6 +61,8 @@ class Pipeline(ABC):
         files: Endings of the files that are items (``.jpg``); where there are some, an input of the command line is a path, and
             the task takes a path or URL as a string for an item. None where items are written out.
         batch: Items that are computed together where many are answered and no plan says otherwise.
+        emits: Whether an answer comes piece by piece, by a method ``emit``.
+        brief: Parameters with which answers are as short as they can be.
 
     Raises:
         CorruptArtifact: A file that the task may read was altered since it was stored.
@@ -71,6 +73,8 @@ class Pipeline(ABC):
     parameters: ClassVar[tuple[str, ...]] = ()
     window: ClassVar[int] = 2048
     batch: ClassVar[int] = 16
+    emits: ClassVar[bool] = False
+    brief: ClassVar[Mapping[str, Any]] = {}
     files: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
@@ -221,6 +225,9 @@ class Pipeline(ABC):
                 raise failures.moved(error, first) from error
             first += len(batch)
             yield from answers
+
+    def close(self) -> None:  # noqa: B027 - a task may have nothing to let go of
+        """Let go of what the task keeps between calls."""
 
     def describe(self) -> Mapping[str, Any]:
         """What of the model's own settings the task follows (pooling, maximum length …), for ``gpux show``."""

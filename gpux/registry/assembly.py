@@ -24,6 +24,7 @@ _NAMES = re.compile(
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json|vocab\.txt|merges\.txt|.*\.model"
     r"|chat_template\.\w+|LICENSE(\.\w+)?|artifact\.metadata"
 )
+_TEMPLATE = re.compile(r"additional_chat_templates/[^/]+\.jinja")
 _OF_A_MODULE = ("config.json", "model.safetensors", "sentence_bert_config.json")
 TAKEN = {PROOF, MACHINES, *VARIANTS}
 """Folders that are the artifact's own."""
@@ -39,7 +40,8 @@ def copy_small_files(snapshot: Snapshot, directory: Path) -> None:
     """
     of_modules = {f"{folder}/{name}" for folder in _module_folders(snapshot) for name in _OF_A_MODULE}
     for file in snapshot.files:
-        wanted = file.path in of_modules or ("/" not in file.path and _NAMES.fullmatch(file.path))
+        own = "/" not in file.path and _NAMES.fullmatch(file.path)
+        wanted = own or file.path in of_modules or _TEMPLATE.fullmatch(file.path)
         if wanted and not (directory / file.path).exists():
             place(snapshot.directory / file.path, directory / file.path, link=False)
 

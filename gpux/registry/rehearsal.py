@@ -26,7 +26,7 @@ def rehearse(directory: Path, manifest: Manifest) -> None:
     try:
         with open_session(artifact, plan, discovery.discover()) as session:
             pipeline = tasks.find(manifest.task)(artifact, session)
-            pipeline.answer(pipeline.samples()[:2], Clock())
+            pipeline.answer(pipeline.samples()[:2], Clock(), **pipeline.brief)
     except GpuxError as error:
         raise UnsupportedModel(
             f"the model's files cannot be followed: {error.message}",

@@ -21,6 +21,11 @@ from gpux.registry.wish import Wish
 from gpux.sources.listing import Listing, Wants
 from gpux.sources.snapshot import Snapshot
 
+GENERATED = ("fp32",)
+"""The precisions in which a model that writes is exported."""
+
+_ENCODED = ("fp32",)
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -92,7 +97,10 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
         name=wish.name,
         kind=_kind(snapshot, config),
     )
-    variants, routes = _variants_and_routes(wish, listing, config)
+    head = every[task]
+    variants, routes = _variants_and_routes(
+        wish, listing, config, made=GENERATED if head.generates else _ENCODED
+    )
     order = Order(
         listing=listing,
         fetch=fetch,
@@ -108,7 +116,7 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
 
 
 def _variants_and_routes(
-    wish: Wish, listing: Listing, config: Mapping[str, Any]
+    wish: Wish, listing: Listing, config: Mapping[str, Any], *, made: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if listing.graph:
         return _variant_of_graph(wish, listing.graph), ("ready",)
@@ -126,15 +134,19 @@ def _variants_and_routes(
         )
     only_quantised = bool(offered) and "fp32" not in offered and not exportable
     variants = asked or ((offered[0],) if only_quantised else ("fp32",))
-    missing = [v for v in variants if v not in offered and not (v == "fp32" and exportable)]
+    makes = made if exportable else ()
+    missing = [v for v in variants if v not in offered and v not in makes]
     if missing and (offered or exportable):
-        there = [*(["fp32"] if exportable and "fp32" not in offered else []), *offered]
+        there = [*(v for v in makes if v not in offered), *offered]
         raise UnknownVariant(
             f"`{wish.name}` can be had as {', '.join(there)}, not as `{missing[0]}`",
             hint=f"gpux pull {wish.name} --variant {there[0]}",
             variant=missing[0],
         )
-    possible = {"ready": bool(set(variants) & set(offered)), "transformers": exportable}
+    possible = {
+        "ready": bool(set(variants) & set(offered)),
+        "transformers": exportable and set(variants) <= {*made},
+    }
     routes = tuple(route for route, fits in possible.items() if fits)
     return (*variants, *[MLPACKAGE] * package), (wish.exporter,) if wish.exporter else routes or ("ready",)
 

@@ -15,6 +15,7 @@ _LEFT_OUT = re.compile(
     r"(?:trainer_state|training_args|(?:all|train|eval|test|predict)_results|requirements.*|.*tfevents.*|openvino.*"
     r"|tf_model\..*|flax_model\..*|rust_model\..*|.*\.msgpack\.index)\.(?:json|txt)"
 )
+_TEMPLATES = "additional_chat_templates"  # a model's named templates, beside its chat_template.jinja
 _MODULE = re.compile(r"[0-9]+_[A-Za-z]\w*")  # sentence-transformers: 1_Pooling, 2_Dense …
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
 _OTHERS = re.compile("openvino|coreml|tf|flax|runs|logs|__pycache__")
@@ -31,7 +32,7 @@ def texts(files: Iterable[Listed], *, folders: Iterable[str] = (), code: bool = 
         folders: Folders to look into besides the top one and those of sentence-transformers modules.
         code: Take Python files too.
     """
-    wanted = set(folders)
+    wanted = {*folders, _TEMPLATES}
     return [
         file.path
         for file in files

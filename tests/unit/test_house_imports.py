@@ -34,7 +34,7 @@ LAW = {
     "artifact": LEAVES | {"reference"},
     "fields": LEAVES | {"artifact"},
     # What a person has → what a graph takes, by the model's own files; they know neither graphs nor tasks.
-    "text": BELOW_FIELDS,
+    "text": BELOW_FIELDS | {"worker"},  # a chat template is rendered in a process of its own
     "images": BELOW_FIELDS,
     "audio": BELOW_FIELDS,
     "integrity": LEAVES | {"artifact"},

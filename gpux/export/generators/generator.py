@@ -89,14 +89,16 @@ def answer(model: Any, ids: Sequence[int], **inputs: Any) -> tuple[list[int], np
         return_dict_in_generate=True,
         output_logits=True,
         pad_token_id=0,
-        eos_token_id=None,
-        bos_token_id=None,
     )
+    own = model.generation_config
+    # The model's own would fill in what is not said: it shall write on behind an end, and as its scores alone say.
+    model.generation_config = GenerationConfig(decoder_start_token_id=own.decoder_start_token_id)
     with torch.inference_mode():
         given = torch.tensor([list(ids)])
         found = model.generate(
             input_ids=given, attention_mask=torch.ones_like(given), generation_config=plain, **inputs
         )
+    model.generation_config = own
     tokens = found.sequences[0, -(ANSWER + 1) : -1].tolist()
     return tokens, torch.cat(found.logits).to(torch.float32).numpy()
 
