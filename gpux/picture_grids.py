@@ -19,6 +19,7 @@ Size: TypeAlias = tuple[int, int]
 AXES = {
     "position_ids": "patches",
     "segments": "patches",
+    "order": "places",
     "window_index": "places",
     "window_segments": "patches",
     "interp_indices": "patches",
@@ -76,6 +77,8 @@ class Tower:
         given = {"position_ids": self._positions(sizes), "segments": _segments(sizes)}
         if self.window:
             given |= self._windows(sizes)
+        else:  # so that the number of places, too, is the size of something that is given
+            given["order"] = np.arange(sum(map(self.places, sizes)))
         if self.side:
             given |= self._interpolation(sizes)
         return given

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -129,6 +130,9 @@ class PictureDecoder(CausalDecoder):
         album: The pictures that ids from :data:`FIRST` on stand for.
         limit: Tokens that a row can come to, places of pictures among them.
 
+    Attributes:
+        seconds: What each component took, by name, since it was set to nothing.
+
     Raises:
         UnsupportedModel: The graph has no cache.
     """
@@ -141,6 +145,7 @@ class PictureDecoder(CausalDecoder):
         self._three = "position_ids" in specs and len(specs["position_ids"].shape) == 3
         self._layers = int(specs[_DEEPER].shape[0] or 0) if _DEEPER in specs else 0
         self._where: list[_Row] = []
+        self.seconds = dict.fromkeys((EMBEDDER, DECODER), 0.0)
 
     def prefill(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
         """Read the prompts, which may differ in length; what was read before is forgotten."""
@@ -203,8 +208,9 @@ class PictureDecoder(CausalDecoder):
 
     def _run(self, ids: np.ndarray, mask: np.ndarray, places: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """float32 [rows, kept, vocabulary]."""
-        pictured = ids >= FIRST
+        pictured, began = ids >= FIRST, perf_counter()
         embeds = self._embedder.run({"input_ids": np.where(pictured, 0, ids)}, (_EMBEDS,))[_EMBEDS]
+        self.seconds[EMBEDDER] += perf_counter() - began
         more: dict[str, np.ndarray] = {}
         if self._layers:
             more[_DEEPER] = np.zeros((self._layers, *embeds.shape), np.float32)
@@ -218,7 +224,9 @@ class PictureDecoder(CausalDecoder):
         }
         feeds = {_EMBEDS: embeds, **more, **{name: every[name] for name in self._takes}}
         assert self._bound is not None  # noqa: S101 - prefill binds it before anything runs
+        began = perf_counter()
         logits = self._bound.run(feeds, ("logits",))["logits"].astype(np.float32, copy=False)
+        self.seconds[DECODER] += perf_counter() - began
         return logits if "logits_to_keep" in self._takes else logits[:, keep]
 
     def _show(

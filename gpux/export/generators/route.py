@@ -13,6 +13,7 @@ from gpux.errors import UnsupportedModel
 from gpux.events import Progress
 from gpux.export.generators import causal, generator
 from gpux.export.generators.generator import Generator
+from gpux.head import IMAGE
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
 _FULL = "fp32"
@@ -51,7 +52,20 @@ def run(
     Raises:
         UnsupportedModel: transformers does not know the architecture, or it cannot be exported.
     """
-    del outputs, takes
+    if IMAGE in takes:
+        from gpux.export.generators import picture_route
+
+        return picture_route.run(
+            source,
+            output,
+            auto=auto,
+            references_only=references_only,
+            variants=variants,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+        )
+    del outputs
     made = generator.load(
         source,
         output,

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import onnx_ir
 import torch
 from transformers import AttentionInterface
@@ -97,9 +96,10 @@ def _graph_of_vision(model: Any, name: str) -> onnx_ir.Model:
         return to_graph(_traced_whole(model), name)
     with _segmenting(model.model.visual):
         program = to_graph(_traced_packed(model), name)
-    for value in program.graph.inputs:
+    for value in (*program.graph.inputs, *program.graph.outputs):
         if value.shape is not None:
-            value.shape = onnx_ir.Shape(["patches" if "*" in str(d) else d for d in value.shape])
+            free = {False: "places", True: "patches"}["*" in str(value.shape)]
+            value.shape = onnx_ir.Shape([d if isinstance(d, int) else free for d in value.shape])
     return program
 
 
@@ -153,11 +153,15 @@ class _Packed(torch.nn.Module):  # type: ignore[misc]
         given |= {"cu_seqlens": given.pop("segments"), "max_seqlen": 1}
         if "window_segments" in given:
             given |= {"cu_window_seqlens": given.pop("window_segments"), "max_window_seqlen": 1}
+        order = given.pop("order", None)
         nothing = torch.zeros((1, 3), dtype=torch.long)
         found = self.tower(pixel_values, nothing, **given, return_dict=True)
-        features = found.pooler_output.to(torch.float32)
         deeper = getattr(found, "deepstack_features", None)
-        return (features, torch.stack(list(deeper)).to(torch.float32)) if deeper else features
+        every = [found.pooler_output, *([torch.stack(list(deeper))] if deeper else [])]
+        if order is not None:
+            every = [each.index_select(each.ndim - 2, order) for each in every]
+        every = [each.to(torch.float32) for each in every]
+        return tuple(every) if deeper else every[0]
 
 
 def _traced_packed(model: Any) -> Traced:
