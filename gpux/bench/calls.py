@@ -7,12 +7,15 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
-from gpux.bench.loops import Call, Outcome
+from gpux.bench.loops import AT_ONCE, Call, Emitted, Outcome
 from gpux.bench.workload import Queries
 
 if TYPE_CHECKING:
     from gpux.bench.settings import Settings
     from gpux.bench.subject import Emitter, Subject
+
+PROMPT, DECODE = "prompt", "decode"
+"""The stages of an answer that comes in pieces: until the first, and from there to the last."""
 
 
 def prepare(
@@ -41,7 +44,7 @@ def prepare(
 
 def _task(timed: Callable[..., tuple[Any, dict[str, float]]], parameters: Mapping[str, Any]) -> Call:
     def call(query: Any) -> Outcome:
-        return timed(query, **parameters)[1], ()
+        return timed(query, **parameters)[1], AT_ONCE
 
     return call
 
@@ -52,7 +55,7 @@ def _graph(model: Subject) -> Call:
     def call(query: list[dict[str, Any]]) -> Outcome:
         for feeds in query:
             run(feeds)
-        return {}, ()
+        return {}, AT_ONCE
 
     return call
 
@@ -60,6 +63,14 @@ def _graph(model: Subject) -> Call:
 def _emitting(model: Emitter, parameters: Mapping[str, Any]) -> Call:
     def call(query: Any) -> Outcome:
         begin = perf_counter()
-        return {}, tuple(perf_counter() - begin for _ in model.emit(query, **parameters))
+        came = [(perf_counter() - begin, piece) for piece in model.emit(query, **parameters)]
+        seconds = tuple(moment for moment, _ in came)
+        stages = {PROMPT: seconds[0], DECODE: seconds[-1] - seconds[0]} if seconds else {}
+        return stages, Emitted(
+            seconds,
+            tuple(len(piece.tokens) for _, piece in came),
+            sum(getattr(piece, "proposed", 0) for _, piece in came),
+            sum(getattr(piece, "accepted", 0) for _, piece in came),
+        )
 
     return call

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
-from gpux.generation.decoder import Decoder
+from gpux.generation.decoder import Decoder, Rests
 
 KEPT = 2
 """Decoders that are kept while nobody uses them."""
@@ -78,6 +78,8 @@ class Conversations:
             return self._idle.pop(0) if len(self._idle) >= KEPT else None
 
     def _put(self, conversation: Conversation) -> None:
+        if isinstance(conversation.decoder, Rests):
+            conversation.decoder.rest()
         with self._lock:
             self._idle.append(conversation)
             leaving = self._idle.pop(0) if len(self._idle) > KEPT else None

@@ -46,9 +46,10 @@ class GeneratingPipeline(Pipeline):
         super().__init__(artifact, session)
         self._tokenizer = Tokenizer(artifact, max_length=None)
         self.settings = GenerationSettings.read(artifact, {})
-        self._conversations = Conversations(self._open)
+        seat = opening.sharing(self._open)
+        self._conversations = Conversations(seat)
         self._constraints: Constraints | None = None
-        self._conversations._put(Conversation(self._open()))  # noqa: SLF001
+        self._conversations._put(Conversation(seat()))  # noqa: SLF001
 
     @property
     def chats(self) -> bool:

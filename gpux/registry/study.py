@@ -12,6 +12,7 @@ from gpux import sources, tasks
 from gpux.errors import UnknownVariant, UnsupportedModel, UsageError
 from gpux.events import Event, Progress
 from gpux.export import heads, kinds, ready
+from gpux.export.generators.precisions import MADE
 from gpux.export.inputs import read_processor
 from gpux.export.modalities import model_type
 from gpux.reference import MLPACKAGE
@@ -20,9 +21,6 @@ from gpux.registry.conversion import Order
 from gpux.registry.wish import Wish
 from gpux.sources.listing import Listing, Wants
 from gpux.sources.snapshot import Snapshot
-
-GENERATED = ("fp32",)
-"""The precisions in which a model that writes is exported."""
 
 _ENCODED = ("fp32",)
 
@@ -98,9 +96,7 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
         kind=_kind(snapshot, config),
     )
     head = every[task]
-    variants, routes = _variants_and_routes(
-        wish, listing, config, made=GENERATED if head.generates else _ENCODED
-    )
+    variants, routes = _variants_and_routes(wish, listing, config, made=MADE if head.generates else _ENCODED)
     order = Order(
         listing=listing,
         fetch=fetch,

@@ -124,7 +124,9 @@ MODELS = {
     "qwen25": qwen25,
     "qwen3": qwen3,
 }
-CHAT = [{"role": "user", "content": [{"type": "image", "path": "a"}, {"type": "text", "text": "what is this ?"}]}]
+CHAT = [
+    {"role": "user", "content": [{"type": "image", "path": "a"}, {"type": "text", "text": "what is this ?"}]}
+]
 CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "chat": (CHAT, {}),
     "two": (
@@ -229,7 +231,10 @@ def make(directory: Path) -> None:
             told = {"text": given} if isinstance(given, list) else given
             found = ask(**told, **parameters, **NEW)
             answers[f"{name}/{call}"] = [
-                {key: [dict(m) for m in part] if isinstance(part, list) else part for key, part in one.items()}
+                {
+                    key: [dict(m) for m in part] if isinstance(part, list) else part
+                    for key, part in one.items()
+                }
                 for one in found
             ]
     (directory / "answers.json").write_text(json.dumps(answers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Any
 
 import onnx_ir
 
-from gpux.errors import UnsupportedModel
 from gpux.events import Progress
-from gpux.export.generators import causal, generator
+from gpux.export.generators import causal, encoder_decoder, fusing, generator, pictures
 from gpux.export.generators.generator import Generator
+from gpux.export.generators.precisions import FULL
+from gpux.export.generators.variants import save, write
 from gpux.head import IMAGE
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
-_FULL = "fp32"
 
 
 def run(
@@ -52,19 +53,6 @@ def run(
     Raises:
         UnsupportedModel: transformers does not know the architecture, or it cannot be exported.
     """
-    if IMAGE in takes:
-        from gpux.export.generators import picture_route
-
-        return picture_route.run(
-            source,
-            output,
-            auto=auto,
-            references_only=references_only,
-            variants=variants,
-            allow_pickle=allow_pickle,
-            trust_remote_code=trust_remote_code,
-            progress=progress,
-        )
     del outputs
     made = generator.load(
         source,
@@ -74,8 +62,12 @@ def run(
         trust_remote_code=trust_remote_code,
         progress=progress,
     )
-    generator.ask(made, output)
-    components = [] if references_only else _write(made, output, variants)
+    sees = IMAGE in takes
+    if sees:
+        pictures.ask(made, output)
+    else:
+        generator.ask(made, output)
+    components = [] if references_only else _export(made, output, variants, sees=sees)
     return {
         "components": components,
         "parameters": sum(p.numel() for p in made.model.parameters()),
@@ -84,22 +76,42 @@ def run(
     }
 
 
-def _write(made: Generator, output: Path, variants: Sequence[str]) -> list[str]:
-    lacking = [name for name in variants if name != _FULL]
-    if lacking:
-        raise UnsupportedModel(
-            f"the transformers exporter makes {_FULL} of a generator, not {lacking[0]}",
-            hint="drop --variant",
-        )
+def _export(made: Generator, output: Path, wanted: Sequence[str], *, sees: bool) -> list[str]:
     made.clock.step("exporting the graph")
-    program = causal.export(made.model)
+    programs = pictures.programs(made.model) if sees else _programs(made.model)
     made.clock.step("writing the graph")
-    folder = output / _FULL
-    folder.mkdir()
-    save(program, folder / "model.onnx")
-    return ["model"]
+    for component, program in programs.items():
+        save(tidied(program), output / FULL / f"{component}.onnx")
+    for name in wanted:
+        if name != FULL:
+            made.clock.step(f"writing the {name} graph")
+            for component in programs:
+                write(output / FULL / f"{component}.onnx", output / name / f"{component}.onnx", name)
+    if FULL not in wanted:
+        shutil.rmtree(output / FULL)
+    return list(programs)
 
 
-def save(program: onnx_ir.Model, path: Path) -> None:
-    """Write a graph, its weights beside it, where a runtime maps them."""
-    onnx_ir.save(program, path, external_data=f"{path.name}.data")
+def _programs(model: Any) -> dict[str, onnx_ir.Model]:
+    if model.config.is_encoder_decoder:
+        return encoder_decoder.export(model, encoder_decoder.text_source(model.config))
+    program = causal.export(model)
+    config = model.config.get_text_config(decoder=True)
+    fusing.fuse(program, positions=int(getattr(config, "max_position_embeddings", 0) or 0))
+    return {"model": program}
+
+
+def tidied(program: onnx_ir.Model) -> onnx_ir.Model:
+    """The graph without what the exporter noted of this machine and of shapes, which are partly stale after a rewrite."""
+    outside = {*program.graph.inputs, *program.graph.outputs}
+    program.metadata_props.clear()
+    program.graph.metadata_props.clear()
+    for node in program.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+            if value not in outside:
+                value.shape = None
+    for value in (*program.graph.inputs, *program.graph.initializers.values()):
+        value.metadata_props.clear()
+    return program

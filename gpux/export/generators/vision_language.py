@@ -15,8 +15,10 @@ import torch
 from transformers import AttentionInterface
 
 from gpux.errors import UnsupportedModel
-from gpux.export.generators.attending import Layer, PassThrough, Scene, attending, scene
-from gpux.export.generators.causal import Traced, look, to_graph
+from gpux.export.generators import fusing
+from gpux.export.generators.attending import Layer, Scene, attending, scene
+from gpux.export.generators.causal import cache, look
+from gpux.export.generators.tracing import Traced, to_graph
 from gpux.export.symbolic import sizes_kept
 from gpux.export.whole_pictures import whole_pictures
 from gpux.picture_grids import Grid, Tower
@@ -266,8 +268,8 @@ class _Decoder(torch.nn.Module):  # type: ignore[misc]
             states = self.model(
                 inputs_embeds=inputs_embeds.to(dtype),
                 position_ids=position_ids,
-                past_key_values=PassThrough(),
                 use_cache=True,
+                **cache(self.model),
                 **more,
             ).last_hidden_state
         scores = self.head(states[:, logits_to_keep])
@@ -296,7 +298,15 @@ def _graph_of_decoder(model: Any, name: str) -> onnx_ir.Model:
     inner = language_model(model)
     with attending(inner), _added_densely(inner):
         layers = look(inner)
-        return to_graph(_traced_decoder(model, layers), name)
+        if not layers:
+            raise UnsupportedModel(
+                f"the language model of {name} attends in a way of its own",
+                hint="see docs/models.md for the families that are known to work",
+                architecture=name,
+            )
+        program = to_graph(_traced_decoder(model, layers), name)
+    fusing.fuse(program, positions=int(getattr(inner.config, "max_position_embeddings", 0) or 0))
+    return program
 
 
 @contextmanager

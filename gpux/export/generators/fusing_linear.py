@@ -1,0 +1,194 @@
+"""Linear layers that read the same numbers as one multiplication, and attention without reshapes around it.
+
+Weights are put together while they are written, a tensor at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from gpux.export.generators.rewriting import (
+    CONTRIB,
+    Rewriting,
+    attribute,
+    only,
+    permutes,
+    producer,
+    split_operands,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """``x · W (+ b)``.
+
+    Attributes:
+        source: x, [batch, sequence, K].
+        weight: W, [K, N], a constant.
+        bias: b, [N], a constant.
+        output: The result.
+    """
+
+    source: ir.Value
+    weight: ir.Value
+    bias: ir.Value | None
+    output: ir.Value
+
+
+def linear(value: ir.Value | None) -> Linear | None:
+    """The linear layer that made a value, where one did."""
+    if value is None:
+        return None
+    bias = None
+    node = producer(value, "MatMul")
+    if node is None:
+        parts = split_operands(producer(value, "Add"), lambda one: producer(one, "MatMul") is not None)
+        if parts is None or parts[1].const_value is None or len(parts[1].const_value.shape) != 1:
+            return None
+        node, bias = producer(parts[0], "MatMul"), parts[1]
+        if not only(parts[0]):
+            return None
+    assert node is not None
+    source, weight = node.inputs
+    if source is None or weight is None or weight.const_value is None or len(weight.const_value.shape) != 2:
+        return None
+    return Linear(source, weight, bias, value)
+
+
+def fuse_attention(rewriting: Rewriting) -> int:
+    """Queries, keys and values of one multiplication, where the attention operator rotates; how many."""
+    _unwrap(rewriting)
+    count = 0
+    for node in rewriting.nodes("GroupQueryAttention"):
+        three = [linear(value) for value in node.inputs[:3]]
+        found = [one for one in three if one is not None]
+        if len(found) < 3 or not _together(found):
+            continue
+        joined = _join(rewriting, found, found[0].output.producer())
+        node.replace_input_with(0, joined)
+        node.replace_input_with(1, None)
+        node.replace_input_with(2, None)
+        count += 1
+    rewriting.sweep()
+    return count
+
+
+def fuse_gates(rewriting: Rewriting) -> int:
+    """``act(x · G) · (x · U)`` with one multiplication for both; how many."""
+    count = 0
+    for node in rewriting.nodes("Mul"):
+        for gate, up in (node.inputs, tuple(reversed(node.inputs))):
+            source = _activated(gate)
+            found = [one for one in (linear(source), linear(up)) if one is not None]
+            if len(found) == 2 and found[0].output is not found[1].output and _together(found, alone=False):
+                _gate(rewriting, found)
+                count += 1
+                break
+    rewriting.sweep()
+    return count
+
+
+def fuse_head(rewriting: Rewriting) -> int:
+    """``x · Eᵀ`` over a table that is read as rows too: the operator turns it, so that nobody stores it twice."""
+    count = 0
+    for node in rewriting.nodes("MatMul"):
+        turned = producer(node.inputs[1], "Transpose")
+        table = turned.inputs[0] if turned else None
+        if table is None or table.const_value is None or not permutes(turned, 1, 0):
+            continue
+        made = rewriting.put(
+            node,
+            "FusedMatMul",
+            [node.inputs[0], table],
+            {"transA": 0, "transB": 1, "alpha": 1.0},
+            domain=CONTRIB,
+        )
+        rewriting.replace(node.outputs[0], made.outputs[0])
+        count += 1
+    rewriting.sweep()
+    return count
+
+
+def _unwrap(rewriting: Rewriting) -> None:
+    """Take reshapes away that undo each other around the attention operator."""
+    for node in rewriting.nodes("GroupQueryAttention"):
+        for index in range(3):
+            value = node.inputs[index]
+            outer = producer(value, "Reshape")
+            inner = producer(outer.inputs[0], "Reshape") if outer else None
+            whole = inner.inputs[0] if inner else None
+            if whole is not None and whole.shape is not None and len(whole.shape) == 3:
+                node.replace_input_with(index, whole)
+        result = node.outputs[0]
+        for reader, _ in list(result.uses()):
+            if reader.op_type != "Reshape":
+                continue
+            for further, _ in list(reader.outputs[0].uses()):
+                shape = further.outputs[0].shape if further.op_type == "Reshape" else None
+                if shape is not None and len(shape) == 3:
+                    rewriting.replace(further.outputs[0], result)
+    rewriting.sweep()
+
+
+def _together(found: Sequence[Linear], *, alone: bool = True) -> bool:
+    """Whether layers read the same value, are read once each where they must be, and all or none have a bias."""
+    return (
+        len({id(one.source) for one in found}) == 1
+        and len({one.bias is None for one in found}) == 1
+        and (not alone or all(only(one.output) for one in found))
+        and len({one.weight.const_value.shape[0] for one in found if one.weight.const_value is not None}) == 1
+    )
+
+
+def _join(rewriting: Rewriting, found: Sequence[Linear], before: ir.Node | None) -> ir.Value:
+    assert before is not None
+    weight = rewriting.tensor(_side_by_side([one.weight for one in found]))
+    product = rewriting.put(before, "MatMul", [found[0].source, weight]).outputs[0]
+    biases = [one.bias for one in found if one.bias is not None]
+    if not biases:
+        return product
+    bias = rewriting.tensor(_side_by_side(biases))
+    return rewriting.put(before, "Add", [product, bias]).outputs[0]
+
+
+def _gate(rewriting: Rewriting, found: Sequence[Linear]) -> None:
+    nodes = list(rewriting.graph)
+    before = min((one.output.producer() for one in found), key=lambda one: nodes.index(one))  # type: ignore[arg-type]
+    assert before is not None
+    joined = _join(rewriting, found, before)
+    widths = [one.weight.const_value.shape[1] for one in found]  # type: ignore[union-attr]
+    sizes = rewriting.numbers("split_" + "_".join(map(str, widths)), np.array(widths, np.int64))
+    parts = rewriting.put(before, "Split", [joined, sizes], {"axis": -1}, outputs=2)
+    for one, part in zip(found, parts.outputs, strict=True):
+        rewriting.replace(one.output, part)
+
+
+def _side_by_side(values: Sequence[ir.Value]) -> ir.LazyTensor:
+    tensors = [value.const_value for value in values]
+    first = tensors[0]
+    assert first is not None
+    known = [tensor for tensor in tensors if tensor is not None]
+    name = "|".join(value.name or "" for value in values)
+    width = sum(int(tensor.shape[-1]) for tensor in known)  # type: ignore[call-overload]
+    return ir.LazyTensor(
+        lambda: ir.tensor(np.concatenate([tensor.numpy() for tensor in known], axis=-1), name=name),
+        dtype=first.dtype,
+        shape=ir.Shape([*first.shape[:-1], width]),
+        name=name,
+    )
+
+
+def _activated(value: ir.Value | None) -> ir.Value | None:
+    """What an activation was applied to."""
+    node = producer(value, "Mul", "Gelu", "QuickGelu", "Swish", "Relu")
+    if node is None:
+        return None
+    if node.op_type != "Mul":
+        return node.inputs[0]
+    parts = split_operands(node, lambda one: producer(one, "Sigmoid") is not None)
+    inner = producer(parts[0], "Sigmoid") if parts else None
+    return parts[1] if parts and inner and inner.inputs[0] is parts[1] else None

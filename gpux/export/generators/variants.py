@@ -1,0 +1,64 @@
+"""The graph of a generator in fp32 → its graph in another precision, written a tensor at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx_ir as ir
+
+from gpux.export.generators.halving import halve
+from gpux.export.generators.quantising import RECIPES, quantise_graph
+
+_HALF = frozenset({"fp16", "q4f16"})
+_ALIGNMENT = 4096  # bytes: where a runtime may map from
+
+
+def write(source: Path, target: Path, variant: str) -> None:
+    """Write one variant.
+
+    Args:
+        source: The fp32 graph, its weights beside it.
+        target: Where to write; its weights go beside it, with ``.data`` behind the name.
+        variant: One of :data:`gpux.export.generators.precisions.MADE`, but ``fp32``.
+    """
+    model = ir.load(source)
+    aliases: Sequence[tuple[ir.Value, ir.Value]] = ()
+    bits = "q4" if variant == "q4f16" else variant
+    if bits in RECIPES:
+        aliases = quantise_graph(model, RECIPES[bits]).aliases
+    if variant in _HALF:
+        halve(model)
+    save(model, target, aliases=aliases)
+
+
+def save(model: ir.Model, path: Path, *, aliases: Sequence[tuple[ir.Value, ir.Value]] = ()) -> None:
+    """Write a graph, its weights beside it, where a runtime maps them.
+
+    Args:
+        model: The graph; afterwards its weights are those of the file.
+        path: Where to write.
+        aliases: Constants that name the bytes of others, in their own shape.
+    """
+    from onnx_ir import external_data
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    external_data.unload_from_model(
+        model, path.parent, f"{path.name}.data", size_threshold_bytes=1024, alignment=_ALIGNMENT
+    )
+    for alias, stored in aliases:
+        tensor = stored.const_value
+        assert isinstance(tensor, ir.ExternalTensor)
+        assert alias.shape is not None
+        assert alias.name is not None
+        alias.const_value = ir.ExternalTensor(
+            tensor.location,
+            tensor.offset,
+            tensor.length,
+            tensor.dtype,
+            shape=alias.shape,
+            name=alias.name,
+            base_dir=tensor.base_dir,
+        )
+        model.graph.initializers[alias.name] = alias
+    ir.save(model, path)
