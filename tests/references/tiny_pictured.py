@@ -20,7 +20,7 @@ from transformers import pipeline
 
 WORDS = "<unk> <s> </s> <image> <|image_pad|> <|video_pad|> <|vision_start|> <|vision_end|> user assistant : what is this and that a the cat dog ? .".split()
 TEXT = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48,
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 48,
     "vocab_size": 96, "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "initializer_range": 0.3,
 }  # fmt: skip
 VISION = {
@@ -31,7 +31,7 @@ VISION = {
     "patch_size": 8,
 }
 SQUARE = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}}
+ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}}
 IDS = {"image_token_id": 4, "video_token_id": 5, "vision_start_token_id": 6, "vision_end_token_id": 7}
 TOWER = {
     "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 4, "out_hidden_size": 32, "patch_size": 4,
@@ -106,7 +106,7 @@ def qwen25() -> tuple[Any, Any]:
 
 def qwen3() -> tuple[Any, Any]:
     tower = {**TOWER, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
-    config = hf.Qwen3VLConfig(text_config={**TEXT, **ROPE, "head_dim": 8}, vision_config=tower, **IDS)
+    config = hf.Qwen3VLConfig(text_config={**TEXT, **ROPE, "head_dim": 16}, vision_config=tower, **IDS)
     return hf.Qwen3VLForConditionalGeneration(config), patches()
 
 

@@ -15,9 +15,10 @@ import torch
 from transformers import AttentionInterface
 
 from gpux.errors import UnsupportedModel
-from gpux.export.generators import fusing
+from gpux.export.generators import fusing, fusing_linear, fusing_norms
 from gpux.export.generators.attending import Layer, Scene, attending, scene
 from gpux.export.generators.causal import cache, look
+from gpux.export.generators.rewriting import Rewriting
 from gpux.export.generators.tracing import Traced, to_graph
 from gpux.export.symbolic import sizes_kept
 from gpux.export.whole_pictures import whole_pictures
@@ -305,7 +306,15 @@ def _graph_of_decoder(model: Any, name: str) -> onnx_ir.Model:
                 architecture=name,
             )
         program = to_graph(_traced_decoder(model, layers), name)
-    fusing.fuse(program, positions=int(getattr(inner.config, "max_position_embeddings", 0) or 0))
+    if rotated_in_three(model):
+        # The attention operator rotates by one position, so that the rotation stays outside of it.
+        rewriting = Rewriting(program, "fused")
+        fusing_norms.fuse_norms(rewriting)
+        fusing_linear.fuse_gates(rewriting)
+        fusing_norms.fuse_skips(rewriting)
+        fusing_linear.fuse_head(rewriting)
+    else:
+        fusing.fuse(program, positions=int(getattr(inner.config, "max_position_embeddings", 0) or 0))
     return program
 
 
