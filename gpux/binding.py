@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 from gpux.provider import Binds, Bound, Opened
-from gpux.tensors import TensorSpec
+from gpux.tensors import TensorSpec, stacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,11 +91,29 @@ class HostBound:
             new[kept] = old[kept]
             self._state[name] = new
 
-    def pick(self, rows: Sequence[int]) -> None:
+    def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
         """Rows of the first axis in this order."""
         order = list(rows)
         self._state = {name: array[order] for name, array in self._state.items()}
-        self._held = {name: array[order] for name, array in self._held.items()}
+        if held:
+            self._held = {name: array[order] for name, array in self._held.items()}
+
+    def fork(self, rows: Sequence[int]) -> HostBound:
+        """Another one, with copies of these rows."""
+        made = copy(self)
+        made.pick(rows)
+        return made
+
+    def join(self, other: Bound) -> None:
+        """Take another's rows."""
+        state, held = other.contents()  # type: ignore[attr-defined]  # the same graph is bound in one way
+        self._state = {name: stacked(array, state[name]) for name, array in self._state.items()}
+        self._held = {name: stacked(array, held[name]) for name, array in self._held.items()}
+        other.close()
+
+    def contents(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """What stays: the state, and further inputs."""
+        return self._state, self._held
 
     def close(self) -> None:
         """Let go of the memory."""

@@ -201,8 +201,19 @@ class Bound(Protocol):
         """Make room, or give some up: each tensor keeps what it holds at its beginning along every axis."""
         ...
 
-    def pick(self, rows: Sequence[int]) -> None:
-        """Put rows of the first axis in this order, in what stays and in what is held; one may come several times."""
+    def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
+        """Put rows of the first axis in this order, in what stays and, where asked, in what is held; one may come several times."""
+        ...
+
+    def fork(self, rows: Sequence[int]) -> Bound:
+        """Another one, that begins with a copy of these rows."""
+        ...
+
+    def join(self, other: Bound) -> None:
+        """Take the rows of another one of the same graph behind its own; where the third axis is shorter, zeros come before it.
+
+        The other one is not used any more.
+        """
         ...
 
     def close(self) -> None:

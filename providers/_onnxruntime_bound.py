@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gpux.tensors import stacked
+
 _STATIC = "cpu"
 
 
@@ -81,15 +83,53 @@ class OnnxRuntimeBound:
             self._state[name] = self._value(new)
         self._bind()
 
-    def pick(self, rows: Sequence[int]) -> None:
+    def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
         """Rows of the first axis in this order."""
         order = list(rows)
         self._state = {name: self._value(value.numpy()[order]) for name, value in self._state.items()}
-        for name, value in self._held.items():
-            held = value.numpy()
-            if len(order) != len(held) or order != list(range(len(held))):
-                self._held[name] = self._value(held[order])
+        for name, value in self._held.items() if held else ():
+            array = value.numpy()
+            if order != list(range(len(array))):
+                self._held[name] = self._value(array[order])
                 self._binding.bind_ortvalue_input(name, self._held[name])
+        self._bind()
+
+    def fork(self, rows: Sequence[int]) -> OnnxRuntimeBound:
+        """Another one, with copies of these rows."""
+        order = list(rows)
+        state, held = self.contents()
+        made = OnnxRuntimeBound(
+            self._session,
+            self._device,
+            pairs={},
+            shapes={},
+            dtypes={},
+            held={name: array[order] for name, array in held.items()},
+            moving=self._moving,
+            failed=self._failed,
+        )
+        made.fill(self._pairs, {name: array[order] for name, array in state.items()})
+        return made
+
+    def join(self, other: Any) -> None:
+        """Take another's rows."""
+        state, held = self.contents()
+        state2, held2 = other.contents()
+        for name, array in held.items():
+            self._held[name] = self._value(stacked(array, held2[name]))
+            self._binding.bind_ortvalue_input(name, self._held[name])
+        self.fill(self._pairs, {name: stacked(array, state2[name]) for name, array in state.items()})
+        other.close()
+
+    def contents(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """What stays: the state, and further inputs."""
+        state = {name: value.numpy() for name, value in self._state.items()}
+        return state, {name: value.numpy() for name, value in self._held.items()}
+
+    def fill(self, pairs: Mapping[str, str], state: Mapping[str, np.ndarray]) -> None:
+        """Keep this from now on."""
+        self._pairs = dict(pairs)
+        self._state = {name: self._value(array) for name, array in state.items()}
         self._bind()
 
     def close(self) -> None:

@@ -26,3 +26,11 @@ def load() -> Any:
         if barred:
             del sys.modules[_TELEMETRY]
     return openvino
+
+
+def opset() -> Any:
+    """The operators that graphs are made of."""
+    load()
+    import openvino.opset15 as operators
+
+    return operators

@@ -58,7 +58,7 @@ class OpenVinoSession:
             if spec.dtype in {"str", "string"}:  # its Python module frees what is not its own
                 raise ValueError(f"`{spec.name}` is text, which only other providers take")
         self._lock = threading.Lock()
-        self._compiled: Any = self._compile(model)
+        self._compiled: Any = self._ready(model)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._fixed = fixed
         self._shaped: OrderedDict[tuple[Any, ...], tuple[queue.SimpleQueue[Any], Any]] = OrderedDict()
@@ -98,7 +98,7 @@ class OpenVinoSession:
     def _check(self, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         """What OpenVINO would answer wrongly without a word: an input that is left out keeps what the last run had in it."""
         why = None
-        if self._compiled is None:
+        if self._core is None:
             why = "the session is closed"
         elif feeds.keys() != self._takes:
             why = f"it takes {', '.join(sorted(self._takes))}, and was given {', '.join(sorted(feeds)) or 'nothing'}"
@@ -114,6 +114,9 @@ class OpenVinoSession:
                 hint="check the inputs against gpux show, or try another --provider",
                 provider="openvino",
             )
+
+    def _ready(self, model: Any) -> Any:
+        return self._compile(model)
 
     def _compile(self, model: Any) -> Any:
         return self._core.compile_model(model, self._device, self._properties)

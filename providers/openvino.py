@@ -9,31 +9,13 @@ from typing import Any
 
 from gpux import selftest
 from gpux.errors import GpuxError, InvalidSetting, ProviderUnavailable, RunFailed
-from gpux.provider import RUNTIME, Opened, Options, Probe, Runtime, Setting, State, setting
+from gpux.provider import RUNTIME, Opened, Options, Probe, Runtime, State, setting
 
 from ._openvino_import import load
 from ._openvino_placement import described
+from ._openvino_settings import CHOOSERS, SETTINGS, properties
 from ._openvino_words import first_line
 
-# INFERENCE_PRECISION_HINT is never left to the runtime: on a CPU with bf16 its own choice is bf16, unasked and unsaid.
-# https://docs.openvino.ai/2026/openvino-workflow/running-inference/optimize-inference/precision-control.html
-_PRECISION = Setting(
-    "precision",
-    "What it may compute in: fp32, or half precision where the device has it.",
-    default="fp32",
-    values=("fp32", "fp16", "bf16"),
-    race=("fp32", "bf16", "fp16"),
-    numeric=True,
-)
-_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
-_DEVICE = Setting("device", "CPU, GPU, GPU.1, NPU or AUTO.", default="CPU", numeric=True)
-_CHOOSERS = {"AUTO", "MULTI", "HETERO"}
-_SHAPES = Setting(
-    "shapes",
-    "fixed compiles the graph anew for every shape of its inputs, which pays where there are few.",
-    default="dynamic",
-    values=("dynamic", "fixed"),
-)
 _INSTALL = "pip install 'gpux[openvino]'"
 
 
@@ -44,7 +26,7 @@ class OpenVino:
     runtime = Runtime("openvino", "OpenVINO", ("openvino",))
     extra = "openvino"
     rank = 5  # below cpu while nothing was measured: the proof ran there
-    settings = (_PRECISION, _DEVICE, _SHAPES)
+    settings = SETTINGS
 
     def probe(self) -> Probe:
         """Compute the self-test's graph on the CPU device, the one that is always there."""
@@ -90,13 +72,13 @@ class OpenVino:
         fixed = setting("shapes", options.extra, self) == "fixed"
         from gpux.onnx_reader import read_graph
 
-        from ._openvino_session import OpenVinoSession  # whoever opens nothing does not pay for it
+        from ._openvino_decoding import opened, reader  # whoever opens nothing does not pay for it
 
         try:
-            model = core.read_model(io.BytesIO(graph) if isinstance(graph, bytes) else str(graph))
+            read = reader(core, lambda: io.BytesIO(graph) if isinstance(graph, bytes) else str(graph))
             ends = None if isinstance(graph, bytes) else read_graph(graph)
-            properties = self._properties(device, options)
-            return OpenVinoSession(core, model, device, properties, fixed=fixed, declared=ends)
+            given = properties(device, options, self)
+            return opened(core, read, device, given, fixed=fixed, declared=ends)
         except Exception as error:
             label = "the graph" if isinstance(graph, bytes) else f"`{graph.name}`"
             said = first_line(error)
@@ -109,22 +91,6 @@ class OpenVino:
                 provider=self.name,
             ) from error
 
-    def _properties(self, device: str, options: Options) -> dict[str, Any]:
-        properties: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[setting("precision", options.extra, self)],
-        }
-        if device == "CPU":
-            properties["INFERENCE_NUM_THREADS"] = options.threads
-        elif device.partition(":")[0] in _CHOOSERS:
-            properties["DEVICE_PROPERTIES"] = {"CPU": {"INFERENCE_NUM_THREADS": options.threads}}
-        if (
-            device != "CPU" and options.cache is not None
-        ):  # the CPU device compiles faster than it reads a cache back
-            properties["CACHE_DIR"] = str(options.cache)
-        raw = {n.removeprefix(RUNTIME): v for n, v in options.extra.items() if n.startswith(RUNTIME)}
-        return {**properties, **raw}
-
 
 def _is_of(name: str, said: str) -> bool:
     """Whether OpenVINO speaks of a raw setting, by its name or by its value's."""
@@ -133,7 +99,7 @@ def _is_of(name: str, said: str) -> bool:
 
 def _must_have(core: Any, device: str) -> None:
     have = core.available_devices
-    if device.partition(":")[0] in _CHOOSERS or device in have:
+    if device.partition(":")[0] in CHOOSERS or device in have:
         return
     if not any(one.partition(".")[0] == device for one in have):
         listed = ", ".join(have) or "none"

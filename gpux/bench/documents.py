@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from gpux.bench.records import Mismatch, decode, encode
 from gpux.errors import InvalidInput, StoreUnwritable
 
-SCHEMA = 3
+SCHEMA = 4
 REPORT = "gpux benchmark"
 SUITE = "gpux benchmark suite"
 

@@ -22,9 +22,28 @@ NANO = 1_000_000_000
 GIVE_UP = 10
 """Failures in a row after which a phase ends: nothing will come of it."""
 
-Outcome = tuple[dict[str, float], tuple[float, ...]]
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """How an answer came that comes in pieces; empty for one that comes at once.
+
+    Attributes:
+        seconds: From the call to each piece.
+        tokens: New tokens in each piece.
+        proposed: Tokens that were guessed ahead.
+        accepted: Those of them that were right.
+    """
+
+    seconds: tuple[float, ...] = ()
+    tokens: tuple[int, ...] = ()
+    proposed: int = 0
+    accepted: int = 0
+
+
+AT_ONCE = Emitted()
+Outcome = tuple[dict[str, float], Emitted]
 Call = Callable[[Any], Outcome]
-"""Answers a query; returns the seconds of each stage, and of each piece of the answer where it comes in pieces."""
+"""Answers a query; returns the seconds of each stage, and how the answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +54,7 @@ class Run:
     end: int
     query: int
     stages: dict[str, float]
-    pieces: tuple[float, ...] = ()
+    emitted: Emitted = AT_ONCE
     error: Exception | None = None
 
 
@@ -163,7 +182,7 @@ def open_loop(
             began = perf_counter_ns()
             run = _timed(call, queries[index], index, collecting=True)
             stages = {"queue": max(0, began - arrival) / NANO, **run.stages}
-            run = Run(arrival, run.end, index, stages, run.pieces, run.error)
+            run = Run(arrival, run.end, index, stages, run.emitted, run.error)
             until.count(run)
             with lock:
                 ended(run)
@@ -179,14 +198,14 @@ def _timed(call: Call, query: Any, index: int, *, collecting: bool = False) -> R
         gc.disable()
     start = perf_counter_ns()
     try:
-        stages, pieces = call(query)
+        stages, emitted = call(query)
         end = perf_counter_ns()
     except (GpuxError, MemoryError, Exception) as error:  # noqa: BLE001 - a failing run is a result; it is counted and told
-        return Run(start, perf_counter_ns(), index, {}, (), error)
+        return Run(start, perf_counter_ns(), index, {}, AT_ONCE, error)
     finally:
         if was and not collecting:
             gc.enable()
-    return Run(start, end, index, stages, pieces)
+    return Run(start, end, index, stages, emitted)
 
 
 @contextlib.contextmanager

@@ -217,13 +217,19 @@ class Measurement:
         told = sorted(self._runs[phase], key=lambda entry: entry[1].start)
         runs = [run for _, run in told]
         names = dict.fromkeys(name for run in runs for name in run.stages)
+        emitted = [run.emitted for run in runs]
+        piecemeal = any(one.seconds for one in emitted)
+        guessed = any(one.proposed for one in emitted)
         return Series(
             start=tuple((run.start - self.begin) / NANO for run in runs),
             seconds=tuple((run.end - run.start) / NANO for run in runs),
             query=tuple(run.query for run in runs),
             round=tuple(number for number, _ in told),
             stages={name: tuple(run.stages.get(name, 0.0) for run in runs) for name in names},
-            pieces=tuple(run.pieces for run in runs) if any(run.pieces for run in runs) else (),
+            pieces=tuple(one.seconds for one in emitted) if piecemeal else (),
+            tokens=tuple(one.tokens for one in emitted) if piecemeal else (),
+            proposed=tuple(one.proposed for one in emitted) if guessed else (),
+            accepted=tuple(one.accepted for one in emitted) if guessed else (),
         )
 
     def _failure(self, phase: str, run: Run) -> Failure:

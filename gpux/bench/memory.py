@@ -49,6 +49,8 @@ class Memory:
         how: How the peak was read.
         trace: Resident memory over time.
         devices: The GPUs.
+        cache: Bytes of the keys and values of the run with the most tokens, where the model remembers what it read: the bytes
+            of a token × tokens of prompt and answer. A provider may set more aside.
     """
 
     disk: dict[str, dict[str, int]]
@@ -59,6 +61,7 @@ class Memory:
     how: str
     trace: Curve
     devices: tuple[Accelerator, ...]
+    cache: int | None = None
 
 
 def on_disk(artifact: Artifact) -> dict[str, dict[str, int]]:

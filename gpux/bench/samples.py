@@ -18,6 +18,9 @@ class Series:
         stages: Stage → seconds that the model booked to it in the run; ``queue`` is the wait of a query that arrived.
         pieces: Seconds from the run's beginning to each piece of its answer, for tasks that answer piece by piece;
             empty for all others.
+        tokens: New tokens in each of those pieces.
+        proposed: Tokens that the run guessed ahead of the model; empty where no run did.
+        accepted: Those of them that the model itself would have chosen.
     """
 
     start: tuple[float, ...]
@@ -26,6 +29,9 @@ class Series:
     round: tuple[int, ...]
     stages: dict[str, tuple[float, ...]] = field(default_factory=dict)
     pieces: tuple[tuple[float, ...], ...] = ()
+    tokens: tuple[tuple[int, ...], ...] = ()
+    proposed: tuple[int, ...] = ()
+    accepted: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.seconds)

@@ -49,7 +49,7 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def file_name(kind: str) -> str:
-    """The file that holds the schema of a kind: ``benchmark-3.schema.json``."""
+    """The file that holds the schema of a kind: ``benchmark-4.schema.json``."""
     return f"{kind.removeprefix('gpux ').replace(' ', '-')}-{documents.SCHEMA}.schema.json"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from gpux.bench import stats
 from gpux.bench.report import Report
 from gpux.bench.samples import Series
+from gpux.bench.summary import after_first
 
 MOST = 10_000_000
 """Runs of a phase, and items of a query: beyond that a number is a slip or an attack."""
@@ -65,6 +66,10 @@ _RANGES: dict[str, Range] = {
     "Series.seconds": _TIME,
     "Series.stages": _TIME,
     "Series.pieces": _TIME,
+    "Series.tokens": Range(0, MOST),
+    "Series.proposed": Range(0, MOST),
+    "Series.accepted": Range(0, MOST),
+    "Pieces.acceptance": _SHARE,
     "Series.round": Range(0, ROUNDS - 1),
     "Failure.start": _MOMENT,
     "Failure.seconds": Range(0, LONGEST),
@@ -153,6 +158,8 @@ def _contradictions(report: Report) -> Iterator[str]:
         gaps = [later - earlier for run in runs for earlier, later in pairwise(run)]
         yield from _contradiction("summaries.pieces.first", summaries.pieces.first, [run[0] for run in runs])
         yield from _contradiction("summaries.pieces.between", summaries.pieces.between, gaps)
+        paces = [seconds / count for seconds, count in after_first(steady) if count]
+        yield from _contradiction("summaries.pieces.token", summaries.pieces.token, paces)
 
 
 def _contradiction(name: str, told: stats.Summary | None, values: Sequence[float]) -> Iterator[str]:
@@ -177,6 +184,10 @@ def _phase(name: str, series: Series, queries: int) -> Iterator[str]:
         yield f"`{name}.query` names a query that there is not"
     if any(later < earlier for run in series.pieces for earlier, later in pairwise(run)):
         yield f"`{name}.pieces` runs backwards"
+    if [len(run) for run in series.pieces] != [len(run) for run in series.tokens]:
+        yield f"`{name}.tokens` tells of other pieces than `{name}.pieces`"
+    if any(right > guessed for right, guessed in zip(series.accepted, series.proposed, strict=False)):
+        yield f"`{name}.accepted` has more tokens than `{name}.proposed`"
 
 
 def _impossible(value: Any, place: str, limits: Range, longest: int) -> Iterator[str]:

@@ -114,9 +114,22 @@ class Subject(Protocol):
         ...
 
 
+class Emission(Protocol):
+    """A piece of an answer.
+
+    One of a model that guesses ahead may also have ``proposed``, the tokens that were guessed since the piece before, and
+    ``accepted``, those of them that the model itself would have chosen.
+    """
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The new tokens in it, of all rows together."""
+        ...
+
+
 class Emitter(Protocol):
     """A model whose task answers piece by piece, as generation does: its pipeline says ``emits = True``."""
 
-    def emit(self, inputs: Any, **parameters: Any) -> Iterator[Any]:
+    def emit(self, inputs: Any, **parameters: Any) -> Iterator[Emission]:
         """The pieces of one answer, as they come."""
         ...

@@ -14,6 +14,10 @@ from gpux.bench.workload import Workload
 UNACCOUNTED = "other"
 """The share of a run that the model books to no stage."""
 
+TOKENS = "tokens"
+PROMPT_TOKENS, NEW_TOKENS = "prompt tokens", "new tokens"
+"""What a task's tokens are called where its answer has tokens of its own."""
+
 MILLION = 1_000_000
 HOUR = 3600
 
@@ -25,14 +29,20 @@ class Pieces:
     Attributes:
         first: Seconds to the first piece ("time to first token").
         between: Seconds between pieces ("inter-token latency"), over all runs.
-        rate: Pieces per second after the first ("decode rate"), over all runs.
-        prompt: Input tokens per second until the first piece ("prompt processing"); ``None`` where tokens are unknown.
+        token: Seconds per token after the first piece, one figure for each run ("time per output token").
+        rate: Tokens per second after the first piece ("decode rate"), over all runs.
+        prompt: Tokens of the prompt per second until the first piece ("prompt processing"); ``None`` where tokens are unknown.
+        tokens: New tokens of the steady runs.
+        acceptance: Part of the tokens guessed ahead that were right, from 0 to 1; ``None`` where nothing was guessed.
     """
 
     first: stats.Summary
     between: stats.Summary | None
+    token: stats.Summary | None
     rate: float | None
     prompt: float | None
+    tokens: int
+    acceptance: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ class Summaries:
         span: Seconds that the throughput is counted over: of all runs one after another; where runs overlap, from the
             beginning of each round to its last end.
         throughput: Items per second.
-        rates: Quantity of work → its amount per second.
+        rates: Quantity of work → its amount per second; of answers in pieces ``prompt tokens`` and ``new tokens``.
         pieces: For tasks that answer piece by piece.
         failed: Steady runs that failed, in no other figure.
         cost_per_million: What a million items cost at the settings' price per hour.
@@ -93,7 +103,7 @@ def summarise(samples: Samples, *, workload: Workload, settings: Settings) -> Su
     counted = workload.work.get(workload.noun)
     items = float(sum(counted[query] for query in steady.query) if counted else workload.batch * len(steady))
     throughput = items / busy if busy else None
-    amounts = {name: sum(column[query] for query in steady.query) for name, column in workload.work.items()}
+    amounts = _amounts(steady, workload)
     stages = {
         name: found
         for name, column in steady.stages.items()
@@ -179,18 +189,39 @@ def _ends(samples: Samples) -> list[float]:
     return ends
 
 
+def _amounts(steady: Series, workload: Workload) -> dict[str, float]:
+    """Quantity → what all steady runs come to."""
+    found = {name: sum(column[query] for query in steady.query) for name, column in workload.work.items()}
+    if not steady.tokens:
+        return found
+    # What such a task reads and what it writes are both tokens, and not the same work.
+    read = {PROMPT_TOKENS if name == TOKENS else name: amount for name, amount in found.items()}
+    return {**read, NEW_TOKENS: float(sum(map(sum, steady.tokens)))}
+
+
 def _pieces(steady: Series, workload: Workload) -> Pieces | None:
     runs = [run for run in steady.pieces if run]
     first = stats.summarise([run[0] for run in runs])
     if first is None:
         return None
     gaps = [later - earlier for run in runs for earlier, later in pairwise(run)]
-    tokens = workload.work.get("tokens")
+    decoded = after_first(steady)
+    later = sum(tokens for _, tokens in decoded)
+    tokens = workload.work.get(TOKENS)
     read = sum(tokens[query] for query in steady.query) if tokens else None
     waited: Sequence[float] = [run[0] for run in runs]
     return Pieces(
         first=first,
         between=stats.summarise(gaps),
-        rate=len(gaps) / sum(gaps) if sum(gaps) else None,
+        token=stats.summarise([seconds / count for seconds, count in decoded if count]),
+        rate=later / sum(gaps) if sum(gaps) else None,
         prompt=read / sum(waited) if read and sum(waited) else None,
+        tokens=sum(map(sum, steady.tokens)),
+        acceptance=sum(steady.accepted) / sum(steady.proposed) if sum(steady.proposed) else None,
     )
+
+
+def after_first(steady: Series) -> list[tuple[float, int]]:
+    """Of each run that came in pieces: seconds from its first piece to its last, and the tokens that came in them."""
+    runs = zip(steady.pieces, steady.tokens, strict=True)
+    return [(seconds[-1] - seconds[0], sum(tokens[1:])) for seconds, tokens in runs if seconds]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gpux.bench import accelerators, agreement, calls, documents, memory, summary, warnings
+from gpux.bench import accelerators, agreement, cache, calls, documents, memory, summary, warnings
 from gpux.bench.conditions import Watching
 from gpux.bench.energy import Energy, Meter
 from gpux.bench.identity import identify
@@ -21,6 +21,7 @@ from gpux.bench.workload import prepare
 
 if TYPE_CHECKING:
     from gpux.bench.identity import Identity
+    from gpux.bench.samples import Samples
     from gpux.bench.settings import Settings
     from gpux.bench.subject import Subject
 
@@ -62,6 +63,8 @@ class Trial:
         tick: Tick | None = None,
         stop: threading.Event | None = None,
     ) -> None:
+        parameters = calls.bounded(model, parameters)
+        settings = replace(settings, parameters=documents.plain(parameters))
         queries = prepare(model.pipeline, inputs, settings, parameters)
         self._model = model
         self._parameters = parameters
@@ -164,7 +167,7 @@ class Trial:
             identity=self._identity,
             settings=settings,
             samples=samples,
-            memory=self._memory(),
+            memory=self._memory(samples),
             energy=self._energy(),
             conditions=conditions,
             summaries=found,
@@ -192,7 +195,8 @@ class Trial:
             return self._meter.so_far()
         return Energy(None, 0.0, {}, "no steady run was begun")
 
-    def _memory(self) -> Memory:
+    def _memory(self, samples: Samples) -> Memory:
+        components = self._model.artifact.manifest.components
         highest = self._peak.so_far()
         if self._shared:
             highest = memory.Highest(None, "several models share this process")
@@ -205,4 +209,9 @@ class Trial:
             how=highest.how,
             trace=self._trace.so_far(),
             devices=self._devices.so_far().devices,
+            cache=cache.largest(
+                (spec for component in components for spec in component.inputs),
+                samples.steady,
+                self._identity.workload,
+            ),
         )

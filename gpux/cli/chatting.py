@@ -237,8 +237,8 @@ class _Chat:
 
 def figures(model: gpux.Model, spoken: Spoken) -> Iterator[str]:
     """What an answer took, line by line."""
-    record = spoken.record
-    prompt, tokens = (count(getattr(record, name, None)) for name in ("prompt_tokens", "tokens"))
+    record, tokens = spoken.record, spoken.tokens
+    prompt = count(getattr(record, "prompt_tokens", None))
     if prompt is not None:
         yield f"prompt               {prompt:,} tokens"
     if tokens is not None:

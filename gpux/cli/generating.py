@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -75,12 +75,14 @@ class Spoken:
     Attributes:
         text: All of it, or as far as it came.
         record: What the model says of it (``tokens``, ``prompt_tokens``, ``finish_reason`` …); ``None`` where it was stopped.
+        tokens: How many tokens it has; ``None`` where nobody says.
         first: Seconds to its first piece.
         seconds: Seconds to its end.
     """
 
     text: str
     record: Any
+    tokens: int | None
     first: float
     seconds: float
 
@@ -178,6 +180,14 @@ def answer(
     Returns:
         The exit code, as of :func:`gpux.cli.answering.answer`; errors as there.
     """
+    if place is not None and place.form == ".csv":
+        return answering.answer(
+            printer,
+            model,
+            inputs,
+            place=place,
+            answers=lambda values, window: _tabled(model, values, wish, window=window, fail_fast=fail_fast),
+        )
     if place is not None or printer.json:
         return answering.answer(
             printer,
@@ -221,24 +231,34 @@ def speak(
     parts = [] if parts is None else parts
     began = time.perf_counter()
     first = 0.0
-    pieces = iter(model.stream(item, **parameters))
-    record, whole = None, False
+    pieces = _pieces(model, item, parameters)
+    record, whole, tokens = None, False, 0
     try:
         while not stopped():
             piece = next(pieces)
             first = first or time.perf_counter() - began
+            tokens += count(getattr(piece, "tokens", ())) or 0
             if piece:
                 parts.append(piece)
                 printer.piece(piece)
     except StopIteration as end:
         record, whole = end.value, True
     finally:
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            close()
+        pieces.close()
         if not parts[-1].endswith("\n") if parts else whole:
             printer.piece("\n")
-    return Spoken("".join(parts), record, first, time.perf_counter() - began)
+    counted = count(getattr(record, "tokens", None)) or tokens or None
+    return Spoken("".join(parts), record, counted, first, time.perf_counter() - began)
+
+
+def _pieces(model: gpux.Model, item: Any, parameters: Mapping[str, Any]) -> Generator[str, None, Any]:
+    """An answer as it comes; whole, where only the end of the work shows which one it is, and a line each of several."""
+    if all((parameters.get(name) or 1) == 1 for name in ("num_beams", "num_return_sequences")):
+        return (yield from model.stream(item, **parameters))
+    found = model.generate(item, **parameters)
+    several = found if isinstance(found, list) else [found]
+    yield "\n".join(answer.text for answer in several)
+    return several[0]
 
 
 def wrapped(model: gpux.Model, value: Any, wish: Wish) -> Any:
@@ -255,6 +275,8 @@ def wrapped(model: gpux.Model, value: Any, wish: Wish) -> Any:
 
 def told(record: Any) -> Any:
     """What JSON says of an answer: everything that the model says, its tokens counted."""
+    if isinstance(record, list):
+        return [told(one) for one in record]
     whole = plain(record)
     if not isinstance(whole, dict):
         return whole
@@ -291,6 +313,15 @@ def _spoken(
             yield speak(printer, model, wrapped(model, value, wish), wish.parameters)
         except GpuxError as error:
             yield _failed(position, error, fail_fast=fail_fast)
+
+
+def _tabled(
+    model: gpux.Model, values: Iterable[Any], wish: Wish, *, window: int | None, fail_fast: bool
+) -> Iterator[Any]:
+    """Answers as the task itself gives them, which is what its table is made of; without their prompts."""
+    alone = {"return_full_text": False} if "return_full_text" in model.pipeline.parameters else {}
+    items = (wrapped(model, value, wish) for value in values)
+    return model.stream(items, window=window, fail_fast=fail_fast, **{**alone, **wish.parameters})
 
 
 def _whole(

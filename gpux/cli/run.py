@@ -24,9 +24,7 @@ from gpux.errors import UsageError
 @click.command(
     "run",
     epilog=examples(
-        'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" "A kitten rests on a rug"',
         'gpux run SmolLM2-135M-Instruct "What is the capital of France?" --max-tokens 64',
-        "gpux run SmolLM2-135M-Instruct",
         'gpux run all-MiniLM-L6-v2 "A cat sits on the mat" --benchmark --runs 200 --output bench.json',
     ),
 )
@@ -56,8 +54,8 @@ def run_command(
     """Answer a model's task, one answer per INPUT; pulls the model first if it is not stored.
 
     An INPUT is a text, or a file, a folder or a pattern where the task takes images or sound. Without INPUT, standard input is
-    answered line by line; on a terminal, a model that writes texts opens a chat. An input that fails is named, the rest goes on, and the exit code is 1. Ctrl-C during a benchmark keeps
-    the runs that were finished.
+    answered line by line; on a terminal, a model that writes texts opens a chat. An input that fails is named, the rest goes on,
+    and the exit code is 1. Ctrl-C during a benchmark keeps the runs that were finished, and what was written of an answer.
     """
     asked = {name: wishes.pop(name) for name in measuring.NAMES}
     seed = asked["seed"] if _typed("seed") else None
@@ -70,10 +68,8 @@ def run_command(
         items = gather(model, inputs, typed, files, str) if given else None
         report = None if output is None else Path(output)
         generating.refuse_told(wish)
-        parameters = dict(wish.parameters)
-        return measuring.measure(
-            printer, model, items, output=report, parameters=parameters, asked=asked, **wishes
-        )
+        told = {"parameters": dict(wish.parameters), "asked": asked}
+        return measuring.measure(printer, model, items, output=report, **told, **wishes)
     _refuse_idle()
     place = None if output is None else outputs.target(output)
     alone = not given and sys.stdin is not None and sys.stdin.isatty()
@@ -90,17 +86,24 @@ def run_command(
         if alone:
             return _chat(printer, loaded, wish, model)
         found = Inputs(Takes.of(loaded), inputs, typed, files)
-        if generating.emits(loaded):
-            return generating.answer(printer, loaded, found, place=place, wish=wish, fail_fast=fail_fast)
-        return answering.answer(
-            printer,
-            loaded,
-            found,
-            place=place,
-            answers=lambda values, window: loaded.stream(
-                values, window=window, fail_fast=fail_fast, **wish.parameters
-            ),
-        )
+        return _answer(printer, loaded, found, place, wish, fail_fast=fail_fast)
+
+
+def _answer(
+    printer: Printer,
+    loaded: gpux.Model,
+    found: Inputs,
+    place: outputs.Target | None,
+    wish: generating.Wish,
+    *,
+    fail_fast: bool,
+) -> int:
+    if generating.emits(loaded):
+        return generating.answer(printer, loaded, found, place=place, wish=wish, fail_fast=fail_fast)
+    told = {"fail_fast": fail_fast, **wish.parameters}
+    return answering.answer(
+        printer, loaded, found, place=place, answers=lambda items, n: loaded.stream(items, window=n, **told)
+    )
 
 
 def _chat(printer: Printer, loaded: gpux.Model, wish: generating.Wish, model: str) -> int:

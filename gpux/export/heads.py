@@ -20,6 +20,14 @@ _OTHERS = {
 }
 
 
+# Of tasks that fit alike, whose models write one text for another, by the ending of the class.
+_REWRITING = {
+    "MTModel": "translation",
+    "M2M100ForConditionalGeneration": "translation",
+    "ForConditionalGeneration": "text2text-generation",
+}
+
+
 def architecture(config: Mapping[str, Any]) -> str | None:
     """The first class that the checkpoint was saved from, or ``None``."""
     if model_type(config) == TIMM:
@@ -67,6 +75,8 @@ def choose_task(
     if embeds and "sentence-similarity" in fitting:
         return "sentence-similarity"
     if trained := [task for task in fitting if saved and _trained(heads, task, saved)]:
+        if rewriting := _rewriting(config, saved or "", trained):
+            return rewriting
         # Speech and text models share endings: a configuration that says nothing of sound is a text model's. A model of texts
         # and pictures embeds and scores: what scores says more of what it is for.
         return min(trained, key=lambda task: (heads[task].takes != (TEXT,), not heads[task].scores))
@@ -86,6 +96,15 @@ def choose_task(
         hint=f"say it with --task {'|'.join(heads)}",
         architecture=saved,
     )
+
+
+def _rewriting(config: Mapping[str, Any], saved: str, trained: Collection[str]) -> str | None:
+    """The task of a model that writes one text for another: the only one that it has settings for, else its class's."""
+    own = config.get("task_specific_params")
+    named = {str(name).partition("_")[0] for name in own} if isinstance(own, dict) else set()
+    if len(said := named & {"summarization", "translation"} & set(trained)) == 1:
+        return said.pop()
+    return next((t for end, t in _REWRITING.items() if saved.endswith(end) and t in trained), None)
 
 
 def _meant(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpux.errors import InvalidInput
 from gpux.generation.history import History
-from gpux.generation.processors import forced, processors
+from gpux.generation.processors import Processor, forced, processors
 from gpux.generation.sampling import generators, refused
 from gpux.generation.truncating import largest, truncated
 
@@ -47,9 +48,10 @@ def search(
     prompts: Sequence[Sequence[int]],
     settings: GenerationSettings,
     *,
-    constraint: Constraint | None = None,
+    constraint: Callable[[int], Constraint | None] = lambda _: None,
     ends: Callable[[Sequence[int]], bool] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    further: Sequence[Processor] = (),
 ) -> list[list[Beam]]:
     """Search answers to each prompt.
 
@@ -57,48 +59,65 @@ def search(
         decoder: An open model.
         prompts: The tokens that it is given.
         settings: How answers are written; ``num_return_sequences`` is at most ``num_beams``.
-        constraint: What each answer must follow, from its beginning.
+        constraint: Makes what each answer must follow, from the number of scores that the model gives.
         ends: Whether these tokens of an answer end it, for what tokens alone do not tell, such as a stop string.
         cancelled: Asked before each step; where it says so, the best beams so far are the answers.
+        further: What changes scores beside what the settings ask for, behind it.
 
     Returns:
         Per prompt its best answers, best first.
 
     Raises:
         RunFailed: The model's scores are no numbers.
-        InvalidInput: The settings forbid every token, or name one that the model does not have.
+        InvalidInput: The settings forbid every token, name one that the model does not have, or want more answers than beams.
     """
+    if settings.num_return_sequences > settings.num_beams:
+        raise InvalidInput(
+            f"{settings.num_return_sequences} answers are asked for, of {settings.num_beams} beams",
+            hint=f"num_beams={settings.num_return_sequences}",
+        )
     scores = decoder.prefill(prompts)
+    rule = constraint(scores.shape[1])
     sources = generators(settings.seed, len(prompts))
     searches = [
         _Search(prompt, settings, room=decoder.limit - len(prompt), vocabulary=scores.shape[1], ends=ends,
-                constraint=constraint, generator=source)
+                constraint=rule, generator=source, further=further)
         for prompt, source in zip(prompts, sources, strict=True)
     ]  # fmt: skip
-    beams = settings.num_beams
-    rows = np.arange(len(prompts))  # the first row of the model of each search that goes on
-    width = 1
-    going = list(searches)
-    while going:
-        picked: list[int] = []
-        tokens: list[np.ndarray] = []
-        still: list[_Search] = []
-        for each, row in zip(going, rows, strict=True):
-            here = scores[row : row + width]
-            parents, chosen = each.step(here if width == beams else np.repeat(here, beams, axis=0))
-            if not each.done:
-                still.append(each)
-                picked += [int(row) + (int(parent) if width == beams else 0) for parent in parents]
-                tokens.append(chosen)
-        going = still
+    going, width = searches, 1
+    while True:
+        rows, tokens, going = _step(going, scores, width)
         if not going or (cancelled is not None and cancelled()):
-            break
-        if picked != list(range(len(scores))):
-            decoder.pick(picked)
-        scores = decoder.step(np.concatenate(tokens))
-        width = beams
-        rows = np.arange(len(going)) * beams
-    return [each.best() for each in searches]
+            return [each.best() for each in searches]
+        if rows != list(range(len(scores))):
+            decoder.pick(rows)
+        scores, width = decoder.step(tokens), settings.num_beams
+
+
+def _step(
+    searches: Sequence[_Search], scores: np.ndarray, width: int
+) -> tuple[list[int], np.ndarray, list[_Search]]:
+    """One more token for every beam.
+
+    Args:
+        searches: Those that go on.
+        scores: float32 [searches × width, vocabulary].
+        width: Rows that a search has in the model: one before its first token, then one for each beam.
+
+    Returns:
+        The rows that the model goes on with, their tokens, int64 [rows], and the searches that they belong to.
+    """
+    rows: list[int] = []
+    tokens: list[np.ndarray] = []
+    going = []
+    for place, each in enumerate(searches):
+        first = place * width
+        parents, chosen = each.step(scores[first : first + width])
+        if not each.done:
+            going.append(each)
+            rows += [first + (parent if width > 1 else 0) for parent in parents.tolist()]
+            tokens.append(chosen)
+    return rows, np.concatenate(tokens) if tokens else np.empty(0, dtype=np.int64), going
 
 
 class _Search:
@@ -114,6 +133,7 @@ class _Search:
         ends: Callable[[Sequence[int]], bool] | None,
         constraint: Constraint | None,
         generator: np.random.Generator,
+        further: Sequence[Processor] = (),
     ) -> None:
         beams = settings.num_beams
         self.done = False
@@ -123,7 +143,7 @@ class _Search:
         self._eos = set(settings.eos_token_ids)
         # So many candidates that enough of them go on even where each beam's best ones end.
         self._candidates = min(max(2, 1 + len(settings.eos_token_ids)) * beams, beams * vocabulary)
-        self._processors = processors(settings, prompt=len(prompt), vocabulary=vocabulary)
+        self._processors = (*processors(settings, prompt=len(prompt), vocabulary=vocabulary), *further)
         self._forced = forced(settings, vocabulary=vocabulary)
         first = History.of(prompt, vocabulary=vocabulary)
         self._histories = [first, *(first.fork() for _ in range(beams - 1))]
@@ -141,13 +161,14 @@ class _Search:
         """One more token for each beam.
 
         Args:
-            logits: float32 [beams, vocabulary], left as they are.
+            logits: float32 [beams, vocabulary], left as they are; [1, vocabulary] before the first token.
 
         Returns:
             int64 [beams] twice: which beam each goes on from, and its token.
         """
         beams = self._settings.num_beams
-        scores = self._log_probabilities(logits) + self._scores[:, None]
+        scores = self._log_probabilities(np.broadcast_to(logits, (beams, logits.shape[1])))
+        scores += self._scores[:, None]
         places = self._best(scores.reshape(-1))
         found = scores.reshape(-1)[places]
         parents, tokens = np.divmod(places, logits.shape[1])

@@ -38,6 +38,12 @@ class Graph(Protocol):
         """Tensors that stay between runs."""
         ...
 
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run once."""
+        ...
+
 
 class CausalDecoder:
     """Rows of tokens read by a causal graph; see :class:`gpux.generation.decoder.Decoder`.
@@ -68,6 +74,7 @@ class CausalDecoder:
         self._capacity = self._rows = 0
         self._padding: np.ndarray | None = None
         self._bound: Bound | None = None
+        self._held: dict[str, np.ndarray] = {}
         self._ones = np.ones((1, _ROOM), np.int64)
 
     def prefill(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
@@ -82,22 +89,21 @@ class CausalDecoder:
             return self._read_right(rows, lengths)
         return self._read_left(rows, lengths)
 
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        """Add one token to each row."""
+    def step(self, tokens: np.ndarray, *, active: np.ndarray | None = None) -> np.ndarray:
+        """Add one token to each row; of rows that are not ``active`` (bool [rows]) the run leaves nothing behind."""
         ids = tokens.astype(np.int64, copy=False)[:, None]
         self._reserve(max(self.lengths) + 1)
         if len(self.lengths) == 1:
             return self._run_one(ids, np.zeros(1, np.int64))[:, 0]
         lengths = np.asarray(self.lengths, np.int64)
+        added = np.ones(len(lengths), np.int64) if active is None else active.astype(np.int64)
         if self._padding is None:
             mask = (np.arange(lengths.max() + 1) <= lengths[:, None]).astype(np.int64)
-            places = lengths[:, None]
         else:
-            ones = np.ones((len(lengths), 1), np.int64)
-            self._padding = mask = np.concatenate([self._padding, ones], 1)
-            places = mask.sum(1, keepdims=True) - 1
+            self._padding = mask = np.concatenate([self._padding, added[:, None]], 1)
+        places = np.minimum(lengths, self.limit - 1)[:, None]
         logits = self._run(ids, mask, places, np.zeros(1, np.int64))
-        self.lengths = [length + 1 for length in self.lengths]
+        self.lengths = (lengths + added).tolist()
         return logits[:, 0]
 
     def extend(self, tokens: Sequence[int]) -> np.ndarray:
@@ -110,19 +116,56 @@ class CausalDecoder:
     def rewind(self, length: int) -> None:
         """Forget what the only row has behind so many tokens."""
         self.lengths[0] = length
-        if not self._shared:
+        if self._padding is not None:
+            held = np.flatnonzero(self._padding[0])[:length]
+            self._padding = self._padding[:, : int(held[-1]) + 1 if length else 0]
+            self._resize(self._padding.shape[1])
+        elif not self._shared:
             self._resize(length)
 
     def pick(self, rows: Sequence[int]) -> None:
         """Go on with these rows in this order."""
         if self._bound is not None and list(rows) != list(range(len(self.lengths))):
-            self._bound.pick(rows)
+            self._move(self._bound, list(rows))
             self._rows = len(rows)
             self.lengths = [self.lengths[row] for row in rows]
             self._padding = None if self._padding is None else self._padding[list(rows)]
 
+    def fork(self, rows: Sequence[int]) -> CausalDecoder:
+        """Another decoder that has read what these rows have."""
+        made = CausalDecoder(self._graph, limit=self.limit)
+        if self._bound is not None:
+            made._bound, made._capacity, made._rows = self._bound.fork(rows), self._capacity, len(rows)
+            made.lengths = [self.lengths[row] for row in rows]
+            made._padding = None if self._padding is None else self._padding[list(rows)]
+        return made
+
+    def join(self, other: CausalDecoder) -> None:
+        """Take the rows of another decoder of the graph behind its own; the other one has read nothing any more."""
+        assert self._bound is not None  # noqa: S101 - both have read something
+        assert other._bound is not None  # noqa: S101
+        if self._shared:
+            self.hold(other._capacity)
+            other.hold(self._capacity)
+        else:
+            columns = [self.columns(), other.columns()]
+            width = max(each.shape[1] for each in columns)
+            filled = [np.pad(each, [(0, 0), (width - each.shape[1], 0)]) for each in columns]
+            self._padding = np.concatenate(filled)
+        self._bound.join(other._bound)
+        self._rows += other._rows
+        self.lengths += other.lengths
+        other._bound = None
+        other.close()
+
+    def _move(self, bound: Bound, rows: list[int]) -> None:
+        bound.pick(rows)
+
     def close(self) -> None:
         """Let go of the memory."""
+        self._release()
+
+    def _release(self) -> None:
         if self._bound is not None:
             self._bound.close()
             self._bound = None
@@ -141,23 +184,34 @@ class CausalDecoder:
         """Bytes that the cache takes now."""
         return self.bytes_per_token * self._capacity * len(self.lengths)
 
+    def hold(self, capacity: int) -> None:
+        """Buffers of so many tokens at least."""
+        if self._capacity < capacity:
+            self._resize(capacity)
+
+    def _reserve(self, tokens: int) -> None:
+        if self._shared and tokens > self._capacity:
+            self._resize(max(self._room(tokens), min(2 * self._capacity, self._room(self.limit))))
+
+    def columns(self) -> np.ndarray:
+        """Which columns of a growing cache hold a token of each row: int64 [rows, columns]."""
+        if self._padding is not None:
+            return self._padding
+        return np.ones((len(self.lengths), max(self.lengths)), np.int64)
+
     def _begin(self, rows: int, longest: int) -> None:
         room = self._room(longest + 1)
         usable = self._bound is not None and self._shared and self._rows == rows
         if not usable or self._capacity < room:
-            self.close()
+            self._release()
             self._capacity, self._rows = room if self._shared else 0, rows
             shapes = self._shapes(rows, self._capacity)
-            self._bound = self._graph.bind(self._pairs, shapes, held={}, moving=not self._shared)
+            self._bound = self._graph.bind(self._pairs, shapes, held=self._held, moving=not self._shared)
         self.lengths = [0] * rows
         self._padding = None
 
     def _room(self, tokens: int) -> int:
         return -(-tokens // _ROOM) * _ROOM
-
-    def _reserve(self, tokens: int) -> None:
-        if self._shared and tokens > self._capacity:
-            self._resize(max(self._room(tokens), min(2 * self._capacity, self._room(self.limit))))
 
     def _resize(self, capacity: int) -> None:
         if self._bound is not None:
@@ -208,8 +262,11 @@ class CausalDecoder:
         total = length + size
         if self._ones.shape[1] < total:
             self._ones = np.ones((1, 2 * total), np.int64)
+        mask = self._ones[:, :total]
+        if self._padding is not None:
+            self._padding = mask = np.concatenate([self._padding, self._ones[:, :size]], 1)
         places = np.arange(length, total)[None]
-        logits = self._run(ids, self._ones[:, :total], places, keep)
+        logits = self._run(ids, mask, places, keep)
         self.lengths[0] = total
         return logits
 

@@ -1,8 +1,8 @@
 """Answers that follow a JSON Schema, a regular expression or a grammar: which tokens may come next, by llguidance.
 
-llguidance reads the model's own ``tokenizer.json``, needs nothing but itself and allows what an Earley parser allows, step
-by step. xgrammar, which vLLM prefers, needs torch and transformers where it runs, and compiles a grammar before its first
-token. Both are well kept and write the same masks.
+llguidance reads the model's own ``tokenizer.json`` and needs nothing but itself. xgrammar, as well kept, needs torch and
+transformers where it runs. For SmolLM2's 49,152 tokens and a schema of two fields, on one core: a grammar is ready after
+0.8 ms here and 31 ms there, a token's mask takes 12 µs here and 2 µs there.
 """
 
 from __future__ import annotations
@@ -91,25 +91,25 @@ class Constraint:
 
     def _stuck(self) -> InvalidInput:
         return InvalidInput(
-            f"the answer cannot go on along its constraint ({_first_line(self._matcher.get_error())})",
+            f"the answer cannot go on along its constraint ({_reason(self._matcher.get_error())})",
             hint="simplify the schema, the regular expression or the grammar",
         )
 
 
 class Constraints:
-    """Makes the constraints of one model; reading its vocabulary, about a second for 150,000 tokens, is done once.
+    """Makes the constraints of one model; its vocabulary, half a second for 50,000 tokens, is read at the first.
 
     Args:
         backend: The model's tokenizer.
         vocabulary: How many scores the model gives.
-        eos_token_ids: Tokens that end an answer.
+        eos_token_ids: Tokens that end an answer, where the settings say none.
     """
 
     def __init__(self, backend: Backend, *, vocabulary: int, eos_token_ids: Collection[int]) -> None:
         self._backend = backend
         self._vocabulary = vocabulary
         self._eos = frozenset(eos_token_ids)
-        self._tokenizer: Any = None
+        self._read: tuple[frozenset[int], Any] | None = None
 
     def open(self, settings: GenerationSettings) -> Constraint | None:
         """The constraint that the settings ask for, at its beginning; rows take a :meth:`Constraint.fork` each.
@@ -121,37 +121,41 @@ class Constraints:
         given = [name for name in _SYNTAX if getattr(settings, name) is not None]
         if not given:
             return None
+        if len(given) > 1:
+            raise InvalidInput(
+                f"an answer follows one constraint, not {' and '.join(given)}", hint="give one of them"
+            )
         (name,) = given
         library = _library()
         grammar = _grammar(library, name, getattr(settings, name))
-        matcher = library.LLMatcher(self._read(library), grammar, log_level=0)
+        eos = frozenset(settings.eos_token_ids) or self._eos
+        if self._read is None or self._read[0] != eos:
+            self._read = eos, self._vocabulary_of(library, eos)
+        matcher = library.LLMatcher(self._read[1], grammar, log_level=0)
         if matcher.is_error():
             raise _refused(name, matcher.get_error())
-        return Constraint(matcher, eos=self._eos)
+        return Constraint(matcher, eos=eos)
 
-    def _read(self, library: Any) -> Any:
-        if self._tokenizer is None:
-            if not self._eos:
-                raise InvalidInput(
-                    "the model has no token that ends an answer, so none can follow a constraint",
-                    hint="say which one does: `eos_token_ids`",
-                )
-            backend = self._backend
-            if backend.truncation or backend.padding:
-                backend = copy.copy(backend)
-                backend.no_truncation()
-                backend.no_padding()
-            size = max(self._vocabulary, backend.get_vocab_size(with_added_tokens=True))
-            try:
-                self._tokenizer = library.LLTokenizer(
-                    backend.to_str(), n_vocab=size, eos_token=sorted(self._eos)
-                )
-            except ValueError as error:
-                raise InvalidInput(
-                    f"llguidance cannot read the model's tokenizer ({_first_line(str(error))})",
-                    hint="leave `json_schema`, `regex` and `grammar` out: this model cannot follow them",
-                ) from error
-        return self._tokenizer
+    def _vocabulary_of(self, library: Any, eos: frozenset[int]) -> Any:
+        """The tokenizer as llguidance reads it."""
+        if not eos:
+            raise InvalidInput(
+                "the model has no token that ends an answer, so none can follow a constraint",
+                hint="say which one does: `eos_token_ids`",
+            )
+        backend = self._backend
+        if backend.truncation or backend.padding:
+            backend = copy.copy(backend)
+            backend.no_truncation()
+            backend.no_padding()
+        size = max(self._vocabulary, backend.get_vocab_size(with_added_tokens=True))
+        try:
+            return library.LLTokenizer(backend.to_str(), n_vocab=size, eos_token=sorted(eos))
+        except ValueError as error:
+            raise InvalidInput(
+                f"llguidance cannot read the model's tokenizer ({_reason(str(error))})",
+                hint="leave `json_schema`, `regex` and `grammar` out: this model cannot follow them",
+            ) from error
 
 
 def _grammar(library: Any, name: str, value: Mapping[str, Any] | str) -> str:
@@ -169,15 +173,18 @@ def _grammar(library: Any, name: str, value: Mapping[str, Any] | str) -> str:
 
 def _refused(name: str, reason: str) -> InvalidInput:
     return InvalidInput(
-        f"`{name}` cannot be followed ({_first_line(reason)})",
+        f"`{name}` cannot be followed ({_reason(reason)})",
         hint=f"what it can say: {_SYNTAX[name]}",
         setting=name,
         reason=reason,
     )
 
 
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[0].rstrip(".:")[:300]
+def _reason(text: str) -> str:
+    """One line of what llguidance or Python says: that of the regex crate which tells the error, else the first."""
+    lines = text.strip().splitlines() or ["no reason given"]
+    told = next((line for line in lines if line.startswith("error: ")), lines[0])
+    return told.removeprefix("error: ").rstrip(".:")[:300]
 
 
 def _library() -> Any:

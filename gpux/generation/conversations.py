@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
-from gpux.generation.decoder import Decoder
+from gpux.generation.decoder import Decoder, Rests
 
 KEPT = 2
 """Decoders that are kept while nobody uses them."""
@@ -57,6 +57,12 @@ class Conversations:
         finally:
             self._put(conversation)
 
+    def forget(self) -> None:
+        """Read every prompt from its beginning again, as a benchmark must, which gives the same one many times."""
+        with self._lock:
+            for conversation in self._idle:
+                conversation.tokens = []
+
     def close(self) -> None:
         """Let go of what is kept."""
         with self._lock:
@@ -78,6 +84,8 @@ class Conversations:
             return self._idle.pop(0) if len(self._idle) >= KEPT else None
 
     def _put(self, conversation: Conversation) -> None:
+        if isinstance(conversation.decoder, Rests):
+            conversation.decoder.rest()
         with self._lock:
             self._idle.append(conversation)
             leaving = self._idle.pop(0) if len(self._idle) > KEPT else None

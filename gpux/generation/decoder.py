@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,4 +57,13 @@ class Decoder(Protocol):
 
     def close(self) -> None:
         """Let go of the memory."""
+        ...
+
+
+@runtime_checkable
+class Rests(Protocol):
+    """A decoder that others may wait for, and that is told when nobody asks it for a while."""
+
+    def rest(self) -> None:
+        """The answer is written; what was read is kept."""
         ...

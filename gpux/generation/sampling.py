@@ -71,11 +71,11 @@ class Chooser:
         self._processors = processors(settings, prompt=len(prompt), vocabulary=vocabulary)
         self._forced = forced(settings, vocabulary=vocabulary)
         self._history = History.of(prompt, vocabulary=vocabulary) if self._processors else None
-        self._generator = generator
+        self._scores = np.empty(vocabulary, dtype=np.float32) if self._processors else None
+        self._scratch = np.empty(vocabulary, dtype=np.float32) if settings.logprobs is not None else None
+        self._generator: np.random.Generator | None = None
         if settings.do_sample and settings.temperature > 0:
             self._generator = generator or generators(settings.seed, 1)[0]
-        else:
-            self._generator = None
         self._plain = not (self._processors or self._generator or constraint or settings.logprobs is not None)
 
     def choose(self, logits: np.ndarray) -> Choice:
@@ -94,8 +94,9 @@ class Chooser:
                 raise refused(logits)
             return Choice(token)
         scores, free = logits, True
-        if self._history is not None:
-            scores = logits.copy()
+        if self._history is not None and self._scores is not None:
+            scores = self._scores
+            np.copyto(scores, logits)
             for process in self._processors:
                 process(scores, self._history)
             free = not any(each.now(self._history) for each in self._forced)
@@ -104,7 +105,7 @@ class Chooser:
         asked = self._settings.logprobs
         if asked is None:
             return Choice(token)
-        base = log_sum(logits)
+        base = log_sum(logits, self._scratch)
         places = largest(logits, asked) if asked else ()
         alternatives = tuple((int(place), float(logits[place]) - base) for place in places)
         return Choice(token, float(logits[token]) - base, alternatives)
@@ -136,14 +137,16 @@ class Chooser:
             self.finished = self._constraint.finished
 
 
-def generators(seed: int | None, rows: int) -> list[np.random.Generator]:
+def generators(seed: int | None, rows: int, *, first: int = 0) -> list[np.random.Generator]:
     """A source of chance for each row, independent of the others.
 
     Args:
         seed: The same one gives the same draws; a row's do not depend on how many there are. ``None`` is chance.
         rows: How many.
+        first: Which row of all the first one is, where they come in several batches.
     """
-    return [np.random.Generator(np.random.PCG64(each)) for each in np.random.SeedSequence(seed).spawn(rows)]
+    root = np.random.SeedSequence(seed, n_children_spawned=first)
+    return [np.random.Generator(np.random.PCG64(each)) for each in root.spawn(rows)]
 
 
 def refused(logits: np.ndarray) -> RunFailed | InvalidInput:

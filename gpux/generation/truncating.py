@@ -5,6 +5,7 @@ A vocabulary of 150,000 is never sorted whole for the sake of a few tokens.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from gpux.generation.settings import GenerationSettings
 
 _GROUPS = 64  # scores of which one group's highest stands for all of them
-_ROW = 512  # weights that are summed up before the drawn one is looked for among them
+_ROW = 512  # weights that are summed up before the one that is looked for is looked for among them
+_FIRST = 256  # tokens among which most nuclei end
 
 
 def truncated(
@@ -51,49 +53,70 @@ def draw(scores: np.ndarray, uniform: float) -> int:
         scores: float32 [places].
         uniform: Drawn from [0, 1).
     """
-    weights = np.exp(scores - scores.max())
-    start = 0
-    if len(weights) > 8 * _ROW:
-        rows = len(weights) // _ROW
-        sums = weights[: rows * _ROW].reshape(rows, _ROW).sum(axis=1)
-        sums = np.append(sums, weights[rows * _ROW :].sum()).astype(np.float64)
-        total = float(sums.sum())
-        ends = sums.cumsum()
-        row = _place(ends, uniform * total)
-        start = row * _ROW
-        weights = weights[start : start + _ROW]
-        below = float(ends[row] - sums[row])
-        # The place inside the row keeps what of the drawn number the rows before it left.
-        ends = weights.astype(np.float64).cumsum()
-        share = (uniform * total - below) / float(sums[row])
-        return start + _place(ends, min(max(share, 0.0), 1.0) * float(ends[-1]))
-    ends = weights.astype(np.float64).cumsum()
-    return _place(ends, uniform * float(ends[-1]))
+    return _reach(_weights(scores, scores.max()), uniform, beyond=True)
 
 
-def largest(values: np.ndarray, count: int) -> np.ndarray:
-    """The places of the ``count`` largest in descending order, the first of equals first; fewer where there are fewer."""
+def largest(values: np.ndarray, count: int, *, ordered: bool = True) -> np.ndarray:
+    """The places of the ``count`` largest, the first of equals first; fewer where there are fewer.
+
+    Args:
+        values: float [places], none of them NaN.
+        count: How many.
+        ordered: Whether they come in descending order, rather than in any.
+    """
     pool = _pool(values, count)
     found = values if pool is None else values[pool]
     if count < len(found):
         edge = np.partition(found, len(found) - count)[len(found) - count]
         above = np.flatnonzero(found > edge)
-        among = np.concatenate([above, np.flatnonzero(found == edge)[: count - len(above)]])
-        order = among[np.argsort(-found[among], kind="stable")]
+        order = np.concatenate([above, np.flatnonzero(found == edge)[: count - len(above)]])
     else:
-        order = np.argsort(-found, kind="stable")
+        order = np.arange(len(found))
+    if ordered:
+        order = order[np.argsort(-found[order], kind="stable")]
     return order if pool is None else pool[order]
 
 
-def log_sum(scores: np.ndarray) -> float:
-    """The logarithm of the sum of the scores' exponentials: what a score less this is, is its log probability."""
+def log_sum(scores: np.ndarray, scratch: np.ndarray | None = None) -> float:
+    """The logarithm of the sum of the scores' exponentials: what a score less this is, is its log probability.
+
+    Args:
+        scores: float32 [places].
+        scratch: The same shape, to be written to: memory that is new costs more than the sum.
+    """
     most = scores.max()
-    return float(most) + float(np.log(np.exp(scores - most).sum()))
+    return float(most) + math.log(float(_weights(scores, most, scratch).sum()))
 
 
-def _place(ends: np.ndarray, at: float) -> int:
-    """Where a number lies among cumulated weights; never at one without weight."""
-    return min(int(ends.searchsorted(at, side="right")), int(ends.searchsorted(ends[-1])))
+def _weights(scores: np.ndarray, most: np.float32, out: np.ndarray | None = None) -> np.ndarray:
+    """What the softmax of the scores is a multiple of; one new array, for memory costs more than the arithmetic."""
+    weights: np.ndarray = np.subtract(scores, most, out=out)
+    np.exp(weights, out=weights)
+    return weights
+
+
+def _reach(weights: np.ndarray, share: float, *, beyond: bool = False) -> int:
+    """The first place up to which the weights have this share of them all, or, ``beyond``, more than it; one with weight."""
+    start, length = 0, len(weights)
+    if length > 8 * _ROW:  # a cumulated sum of all is ten times as slow as sums of rows
+        rows = length // _ROW
+        sums = weights[: rows * _ROW].reshape(rows, _ROW).sum(axis=1)
+        sums = np.append(sums, weights[rows * _ROW :].sum())
+        ends = sums.astype(np.float64).cumsum()
+        row = _place(ends, share * float(ends[-1]), beyond=beyond)
+        start = row * _ROW
+        weights = weights[start : start + _ROW]
+        share = (share * float(ends[-1]) - float(ends[row] - sums[row])) / float(sums[row])
+    ends = weights.astype(np.float64).cumsum()
+    return start + _place(ends, share * float(ends[-1]), beyond=beyond)
+
+
+def _place(ends: np.ndarray, at: float, *, beyond: bool) -> int:
+    """Where a number lies among cumulated weights; rounding takes it neither before the first nor behind the last."""
+    return min(
+        int(ends.searchsorted(max(at, 0.0), side="right" if beyond else "left")),
+        int(ends.searchsorted(ends[-1])),
+    )
 
 
 def _pool(values: np.ndarray, count: int) -> np.ndarray | None:
@@ -118,24 +141,21 @@ def _highest(scores: np.ndarray, count: int) -> np.ndarray:
     return places if pool is None else pool[places]
 
 
-def _leading(keys: np.ndarray, weights: np.ndarray, mass: float) -> tuple[np.ndarray, int]:
-    """The places of the highest keys, sorted, and how many of them it takes until their share of the weight is ``mass``."""
-    share = mass * float(weights.sum())
-    for count in (256, 4096, len(keys)):
-        # Of all of them the order of equals is left open: that sort is three times as fast.
-        places = largest(keys, count) if count < len(keys) else np.argsort(-keys)
-        ends = weights[places].astype(np.float64).cumsum()
-        if ends[-1] >= share:
-            break
-    return places, min(int(ends.searchsorted(share)) + 1, len(places))
-
-
 def _top_p(scores: np.ndarray, settings: GenerationSettings, keep: int) -> np.ndarray | None:
     """The fewest that have ``top_p`` of the probability (https://arxiv.org/abs/1904.09751)."""
     if settings.top_p >= 1:
         return None
-    places, count = _leading(scores, np.exp(scores - scores.max()), settings.top_p)
-    return places[: max(count, keep)] if keep <= len(places) else largest(scores, keep)
+    most = scores.max()
+    first = largest(scores, _FIRST)
+    total = float(_weights(scores, most).sum())
+    ends = _weights(scores[first], most).astype(np.float64).cumsum()
+    if ends[-1] >= settings.top_p * total or len(first) == len(scores):
+        count = int(ends.searchsorted(settings.top_p * total)) + 1
+        count = max(count, keep)
+        return first[:count] if count <= len(first) else largest(scores, count, ordered=False)
+    # Values are sorted sixteen times as fast as places are.
+    weights = _weights(np.sort(scores)[::-1], most)
+    return largest(scores, max(_reach(weights, settings.top_p) + 1, keep), ordered=False)
 
 
 def _min_p(scores: np.ndarray, settings: GenerationSettings, keep: int) -> np.ndarray | None:
@@ -155,6 +175,7 @@ def _typical_p(scores: np.ndarray, settings: GenerationSettings, keep: int) -> n
     logarithms = found - np.float32(log_sum(found))
     weights = np.exp(logarithms)
     strange = np.abs(-logarithms + (logarithms * weights).sum())
-    places, count = _leading(-strange, weights, settings.typical_p)
-    kept = np.flatnonzero(strange <= strange[places[count - 1]])
-    return possible[kept if len(kept) >= keep else largest(-strange, keep)]
+    places: np.ndarray = np.argsort(strange)
+    count = max(_reach(weights[places], settings.typical_p) + 1, keep)
+    kept: np.ndarray = possible[strange <= strange[places[min(count, len(places)) - 1]]]
+    return kept

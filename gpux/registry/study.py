@@ -96,9 +96,7 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
         kind=_kind(snapshot, config),
     )
     head = every[task]
-    variants, routes = _variants_and_routes(
-        wish, listing, config, made=MADE if head.generates else _ENCODED
-    )
+    variants, routes = _variants_and_routes(wish, listing, config, made=MADE if head.generates else _ENCODED)
     order = Order(
         listing=listing,
         fetch=fetch,

@@ -80,14 +80,15 @@ class Detokenizer:
         return piece or ""
 
     def _byte(self, token: int) -> bytes | None:
-        """The byte that a token stands for."""
+        """The byte of a longer character that a token stands for; one of ASCII is a character, and as good as any token."""
         text = self._backend.id_to_token(token)
         if text is None or len(text) != _BYTE or not (text.startswith("<0x") and text.endswith(">")):
             return None
         try:
-            return bytes.fromhex(text[3:5])
+            byte = bytes.fromhex(text[3:5])
         except ValueError:
             return None
+        return None if byte < b"\x80" else byte
 
     def _begin_inside(self) -> None:
         """Let the stream know that its first token is not the text's, and keeps the space at its beginning."""

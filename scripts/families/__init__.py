@@ -7,9 +7,16 @@ from families.record import Family
 
 def families() -> tuple[Family, ...]:
     """Every family, in the order of the matrix."""
-    from families import audio, pairs, real, text, vision
+    from families import audio, generation, pairs, real, text, vision
 
-    return (*real.FAMILIES, *text.FAMILIES, *vision.FAMILIES, *audio.FAMILIES, *pairs.FAMILIES)
+    return (
+        *real.FAMILIES,
+        *text.FAMILIES,
+        *vision.FAMILIES,
+        *audio.FAMILIES,
+        *pairs.FAMILIES,
+        *generation.FAMILIES,
+    )
 
 
 def find(name: str) -> Family:

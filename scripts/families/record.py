@@ -22,7 +22,8 @@ class Family:
         config: Entries of the configuration; the class's own defaults are the rest.
         reduced: Entries that make it small, for ``--fast``.
         exact: Whether ``config`` is the published shape; else ``reduced`` always applies.
-        tokenizer: A maker of :mod:`families.vocabularies` and its arguments.
+        heavy: Whether its published shape takes so much time and memory that it is made only when asked for.
+        tokenizer: A maker of :mod:`families.vocabularies` or :mod:`families.tokenizing`, and its arguments.
         processor: ``preprocessor_config.json``.
         files: Further JSON files: path → content.
         timm: What timm calls its architecture; transformers loads it through timm.
@@ -46,6 +47,7 @@ class Family:
     config: Mapping[str, Any] = field(default_factory=dict)
     reduced: Mapping[str, Any] = field(default_factory=dict)
     exact: bool = False
+    heavy: bool = False
     tokenizer: tuple[str, Mapping[str, Any]] | None = None
     processor: Mapping[str, Any] | None = None
     files: Mapping[str, Any] = field(default_factory=dict)

@@ -66,21 +66,21 @@ def bytes_bpe(size: int, *, kind: str = "RobertaTokenizer", limit: int = 512) ->
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     clip, modern = kind == "CLIPTokenizer", kind == "ModernBert"
     if clip:
-        tokens, merges = _merges([*alphabet, *(f"{letter}</w>" for letter in alphabet)], size - 2, end="</w>")
+        tokens, pairs = merges([*alphabet, *(f"{letter}</w>" for letter in alphabet)], size - 2, end="</w>")
         tokens += ["<|startoftext|>", "<|endoftext|>"]
     elif modern:
         tail = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
         # ModernBERT's special tokens stand behind the vocabulary, and unused ones behind them.
-        tokens, merges = _merges(alphabet, 50280 if size == 50368 else size - 88, end="")
+        tokens, pairs = merges(alphabet, 50280 if size == 50368 else size - 88, end="")
         tokens += [*tail, *(f"[unused{index}]" for index in range(size - len(tokens) - len(tail)))]
     else:
         head = ["<s>", "<pad>", "</s>", "<unk>"]
-        tokens, merges = _merges([*head, *alphabet], size - 1, end="")
+        tokens, pairs = merges([*head, *alphabet], size - 1, end="")
         tokens += ["<mask>"]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     if modern:
-        return _modern(vocabulary, merges, limit)
-    return getattr(transformers, kind)(vocab=vocabulary, merges=merges, model_max_length=limit)
+        return _modern(vocabulary, pairs, limit)
+    return getattr(transformers, kind)(vocab=vocabulary, merges=pairs, model_max_length=limit)
 
 
 def unigram(size: int, *, kind: str = "XLMRobertaTokenizer", limit: int = 512) -> Any:
@@ -122,28 +122,30 @@ def characters(*, limit: int | None = None) -> Any:
         return transformers.Wav2Vec2CTCTokenizer(str(path), **({"model_max_length": limit} if limit else {}))
 
 
-def _merges(tokens: list[str], size: int, *, end: str) -> tuple[list[str], list[tuple[str, str]]]:
+def merges(
+    tokens: list[str], size: int, *, end: str, space: str = "Ġ"
+) -> tuple[list[str], list[tuple[str, str]]]:
     """Merges that build words letter by letter, and the vocabulary with every step of them."""
-    made, merges = dict.fromkeys(tokens), dict[tuple[str, str], None]()
+    made, pairs = dict.fromkeys(tokens), dict[tuple[str, str], None]()
     for word in _words(size):
-        for start in ("",) if end else ("Ġ", ""):
+        for start in ("",) if end else (space, ""):
             parts = [*start, *word]
             parts[-1] += end
             whole = parts[0]
             for part in parts[1:]:
                 if len(made) == size:
-                    return list(made), list(merges)
-                merges.setdefault((whole, part))
+                    return list(made), list(pairs)
+                pairs.setdefault((whole, part))
                 whole += part
                 made.setdefault(whole)
-    return list(made), list(merges)
+    return list(made), list(pairs)
 
 
-def _modern(vocabulary: dict[str, int], merges: list[tuple[str, str]], limit: int) -> Any:
+def _modern(vocabulary: dict[str, int], pairs: list[tuple[str, str]], limit: int) -> Any:
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.BPE(vocabulary, merges))
+    made = Tokenizer(models.BPE(vocabulary, pairs))
     made.normalizer = normalizers.NFC()
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from families import vocabularies
+from families import tokenizing, vocabularies
 from families.record import Family
 from families.weights import randomize
 
@@ -34,9 +34,10 @@ def write(family: Family, folder: Path, *, fast: bool) -> dict[str, Any]:
     config = kind.config_class(**settings)
     if family.tokenizer:
         maker, arguments = family.tokenizer
-        tokenizer = getattr(vocabularies, maker)(**arguments)
+        makers = tokenizing if hasattr(tokenizing, maker) else vocabularies
+        tokenizer = getattr(makers, maker)(**arguments)
         tokenizer.save_pretrained(folder)
-        _name_tokenizer(folder / "tokenizer_config.json")
+        name_tokenizer(folder / "tokenizer_config.json")
     model = kind(config)
     randomize(model, size=_side(family.processor))
     model.save_pretrained(folder)
@@ -107,7 +108,7 @@ def _side(processor: Any) -> tuple[int, int] | None:
     return (size["height"], size["width"]) if "height" in size else (224, 224)
 
 
-def _name_tokenizer(path: Path) -> None:
+def name_tokenizer(path: Path) -> None:
     """Call a tokenizer without a class of its own what published checkpoints call it; older versions know no other name."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.get("tokenizer_class") == "TokenizersBackend":

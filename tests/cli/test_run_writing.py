@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import select
@@ -49,6 +50,7 @@ TEXTS = {
     "several": ([CHATS, "one", "two\n", "three"], b"", "u: one\nu: two\nu: three\n"),
     "lines": ([PLAIN], b"one\n\ntwo\n", "one\ntwo\n"),
     "a length": ([PLAIN, "a b c d", "--max-tokens", "2"], b"", "a b \n"),
+    "several answers": ([PLAIN, "a b", "-p", "num_return_sequences=2"], b"", "a b\na b\n"),
     "control characters": ([PLAIN, "a \x1b[31m b"], b"", "a \\u001b[31m b\n"),
     "every option": ([PLAIN, "settings", "--temperature", "0.5", "--seed", "7", "--stop", "END", "--stop", "\n", "--truncate", "--json-schema", '{"type": "object"}', "-p", "logprobs=2"], b"",
                      'settings{"seed": 7, "temperature": 0.5, "stop": ["END", "\\n"], "json_schema": {"type": "object"}, "truncate": true, "logprobs": 2}\n'),
@@ -81,6 +83,13 @@ def test_records_go_to_a_file(command, tmp_path):
     assert done.out == ""
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert [line["output"]["text"] for line in lines] == ["one", "two", "three"]
+
+
+def test_a_spreadsheet_has_the_columns_of_the_task(command, tmp_path):
+    done = command(CHATS, "one", "two", "--output", tmp_path / "a.csv")
+    assert done.code == 0, done.err
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["input", "text"], ["one", "u: one"], ["two", "u: two"]]
 
 
 def test_what_fails_is_named_and_the_rest_goes_on(command):
@@ -129,7 +138,7 @@ def test_ctrl_c_keeps_what_was_printed(paths):
     assert out.startswith("slowly0 1 2 3 ")
     assert out.endswith("\n")
     assert len(out.split()) < 1000
-    assert (code, err) == (130, "stopped\n")
+    assert (code, err.strip()) == (130, "stopped")
 
 
 @SIGINT
@@ -138,7 +147,7 @@ def test_ctrl_c_keeps_the_records_that_are_whole(paths):
     record = json.loads(out)
     assert [result["output"]["text"] for result in record["results"]] == ["first", "second"]
     assert record["complete"] is False
-    assert (code, err) == (130, "stopped\n")
+    assert (code, err.strip()) == (130, "stopped")
 
 
 def interrupted(paths, *words, until):

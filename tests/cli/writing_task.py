@@ -1,7 +1,6 @@
 """A copy of the package with one task more, which writes its answers word by word, and models stored for it: no graph is run.
 
-What it says is made of what it was told, so that tests see what reached it. ``Model`` is given the two methods that the command line
-calls, over the task's own.
+What it says is made of what it was told, so that tests see what reached it.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class TaskPipeline(Pipeline):
     head = Head("AutoModel", (), ("y",), takes=("text",))
     emits = True
     noun = "texts"
-    parameters = ("max_new_tokens", "temperature", "stop", "seed", "json_schema", "truncate", "logprobs")
+    parameters = ("max_new_tokens", "temperature", "stop", "seed", "json_schema", "truncate", "logprobs", "num_return_sequences")
     batch = 2
     context = 200
 
@@ -47,7 +46,7 @@ class TaskPipeline(Pipeline):
         return any(file.path == "chat_template.jinja" for file in self.artifact.manifest.files)
 
     def is_item(self, inputs):
-        return isinstance(inputs, str)
+        return isinstance(inputs, str) or isinstance(inputs, list) and bool(inputs) and isinstance(inputs[0], dict)
 
     def parse(self, text):
         return json.loads(text) if text.startswith("[") else text
@@ -61,7 +60,11 @@ class TaskPipeline(Pipeline):
     def samples(self, length=None, **parameters):
         return ["a"]
 
-    def written(self, item, **parameters):
+    def write(self, items, clock=None, **parameters):
+        count = parameters.pop("num_return_sequences", 1)
+        return [[self.whole(item, **parameters)] * count for item in items]
+
+    def emit(self, item, **parameters):
         text = item if isinstance(item, str) else item[-1]["content"]
         if "refuse" in text:
             raise InvalidInput(f"input 0 is longer than the context", hint="--truncate", position=0)
@@ -86,7 +89,7 @@ class TaskPipeline(Pipeline):
         return Written("".join(said), tuple(range(len(said))), len(text.split()), "length" if len(words) > limit else "stop", None, {"total": 0.5})
 
     def whole(self, item, **parameters):
-        pieces = self.written(item, **parameters)
+        pieces = self.emit(item, **parameters)
         while True:
             try:
                 next(pieces)
@@ -94,30 +97,11 @@ class TaskPipeline(Pipeline):
                 return end.value
 '''
 
-METHODS = """
-
-def _stream(self, item, **parameters):
-    self.pipeline.check(parameters)
-    return self.pipeline.written(item, **parameters)
-
-
-def _generate(self, items, **parameters):
-    self.pipeline.check(parameters)
-    many = isinstance(items, list) and not (items and isinstance(items[0], dict))
-    found = [self.pipeline.whole(item, **parameters) for item in (items if many else [items])]
-    return found if many else found[0]
-
-
-Model.stream, Model.generate = _stream, _generate
-"""
-
 
 def package(folder: Path) -> Path:
     """A folder for ``PYTHONPATH`` with the package and the task in it."""
     picture_task.package(folder)
     (folder / "gpux/tasks/word_writing.py").write_text(TASK)
-    with (folder / "gpux/model.py").open("a") as file:
-        file.write(METHODS)
     return folder
 
 

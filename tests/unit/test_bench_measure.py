@@ -2,17 +2,23 @@
 
 import gc
 import hashlib
-from dataclasses import replace
+import json
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from bench_subject import Sleeper, Words
 
+from gpux.artifact import Component
 from gpux.bench import benchmark, measure, summary, warnings, workload
+from gpux.bench.render import render
+from gpux.bench.report import Report
 from gpux.bench.samples import Samples, Series
 from gpux.bench.settings import settle
 from gpux.bench.trial import Trial
 from gpux.errors import InvalidInput, InvalidSetting, RunFailed
+from gpux.tensors import TensorSpec
 
 
 def test_first_warmup_and_steady_runs_are_kept_apart():
@@ -191,6 +197,28 @@ def test_the_collector_is_off_inside_a_run_and_as_it_was_afterwards(before, sett
     assert model.collecting == [False] * 5
 
 
+@dataclass
+class Spoken:
+    tokens: tuple[int, ...]
+    proposed: int = 0
+    accepted: int = 0
+
+
+class Speaker(Sleeper):
+    """Answers in pieces: of so many tokens each, or of (tokens, proposed, accepted); 20 ms to the first, then 5 ms each."""
+
+    def __init__(self, *pieces):
+        super().__init__(0.0)
+        self.pieces = pieces
+        self.pipeline.emits = True
+
+    def emit(self, inputs, **parameters):
+        for number, piece in enumerate(self.pieces):
+            time.sleep(0.005 if number else 0.02)
+            tokens, *rest = piece if isinstance(piece, tuple) else (piece,)
+            yield Spoken(tuple(range(tokens)), *rest)
+
+
 class Failing(Sleeper):
     """Fails in the runs of these numbers, counted from 0."""
 
@@ -241,25 +269,59 @@ def test_an_error_that_is_not_gpuxs_own_is_counted_as_well():
 
 
 def test_a_task_that_answers_in_pieces_is_measured_piece_by_piece():
-    class Speaker(Sleeper):
-        def emit(self, inputs, **parameters):
-            import time
-
-            time.sleep(0.02)
-            yield "one"
-            for _ in range(4):
-                time.sleep(0.005)
-                yield "more"
-
-    model = Speaker(0.0)
-    model.pipeline.emits = True
-    report = benchmark(model, "four words of prompt", runs=5, warmup=0)
-    pieces = report.summaries.pieces
-    assert [len(run) for run in report.samples.steady.pieces] == [5] * 5
+    report = benchmark(Speaker(*[1] * 5), "four words of prompt", runs=5, warmup=0)
+    pieces, steady = report.summaries.pieces, report.samples.steady
+    assert [len(run) for run in steady.pieces] == [5] * 5
+    assert steady.tokens == ((1,) * 5,) * 5
     assert 0.02 <= pieces.first.median < 0.04
     assert 0.005 <= pieces.between.median < 0.02
     assert 50 < pieces.rate <= 200
     assert 100 < pieces.prompt <= 200  # four tokens in 20 ms and a little
+    assert pieces.tokens == 25
+    assert pieces.acceptance is None
+    assert steady.proposed == steady.accepted == ()
+    assert steady.stages["prompt"] == tuple(run[0] for run in steady.pieces)
+    rates = report.summaries.rates
+    assert rates.keys() == {"prompt tokens", "new tokens"}
+    assert rates["new tokens"] == pytest.approx(25 / sum(steady.seconds))
+    assert rates["prompt tokens"] == pytest.approx(20 / sum(steady.seconds))
+
+
+def test_tokens_that_come_together_count_each_and_guesses_are_told():
+    """The first piece is the prompt's; then 3 of 4 guesses, with a token of the model's own, and none of 2."""
+    report = benchmark(Speaker(1, (4, 4, 3), (1, 2, 0)), "a prompt", runs=2, warmup=0)
+    pieces, steady = report.summaries.pieces, report.samples.steady
+    assert steady.tokens == ((1, 4, 1),) * 2
+    assert (steady.proposed, steady.accepted) == ((6, 6), (3, 3))
+    assert pieces.acceptance == 0.5
+    assert pieces.rate == pytest.approx(10 / sum(run[-1] - run[0] for run in steady.pieces))
+    assert pieces.token.median == pytest.approx(
+        sum((run[-1] - run[0]) / 5 for run in steady.pieces) / 2, rel=1e-9
+    )
+    assert 2 * pieces.token.median < pieces.between.median
+    assert Report.from_json(report.to_json()) == report
+    told = json.loads(report.to_json())
+    told["samples"]["steady"]["tokens"][0] = [1, 4]
+    with pytest.raises(InvalidInput, match="tells of other pieces"):
+        Report.from_json(json.dumps(told))
+    told = json.loads(report.to_json())
+    told["samples"]["steady"]["accepted"][0] = 7
+    with pytest.raises(InvalidInput, match="has more tokens"):
+        Report.from_json(json.dumps(told))
+
+
+def test_the_cache_is_told_of_the_run_with_the_most_tokens():
+    speaker = Speaker(1, 1, 1)
+    past = [TensorSpec(f"past_key_values.{i}.{part}", "float16", ("batch", 3, "capacity", 8))
+            for i in range(2) for part in ("key", "value")]  # fmt: skip
+    other = TensorSpec("input_ids", "int64", ("batch", "sequence"))
+    manifest = replace(speaker.artifact.manifest, components=(Component("model", (other, *past), ()),))
+    speaker.artifact = replace(speaker.artifact, manifest=manifest)
+    report = benchmark(speaker, ["one", "two words and more"], runs=2, warmup=0)
+    # Two layers, keys and values, three heads of 8 numbers of two bytes; four tokens read and three written.
+    assert report.memory.cache == 2 * 2 * 3 * 8 * 2 * (4 + 3)
+    assert "of keys and values at most" in render(report, "table", width=120)
+    assert benchmark(Sleeper(0.0), "x", runs=2, warmup=0).memory.cache is None
 
 
 def test_nothing_to_measure_is_refused():

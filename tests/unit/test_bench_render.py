@@ -142,18 +142,39 @@ def test_rates_are_told_in_the_units_of_their_trade():
 
 
 def test_pieces_are_told_with_both_rates():
-    steady = replace(series([1.0] * 4), pieces=tuple((0.2, 0.4, 0.6, 0.8, 1.0) for _ in range(4)))
+    pieces = tuple((0.2, 0.4, 0.6, 0.8, 1.0) for _ in range(4))
+    steady = replace(
+        series([1.0] * 4),
+        pieces=pieces,
+        tokens=((1, 1, 1, 3, 1),) * 4,
+        proposed=(8,) * 4,
+        accepted=(2,) * 4,
+    )
     given = report([1.0] * 4, tokens=30)
     samples = replace(given.samples, steady=steady)
     found = summary.summarise(samples, workload=given.identity.workload, settings=given.settings)
-    text = render(replace(given, samples=samples, summaries=found), "table", width=120)
+    spoken = replace(given, samples=samples, summaries=found)
+    text = render(spoken, "table", width=120)
     for said in (
         "first token  200.0 ms median",
         "between      200.0 ms median",
-        "decode 5.000 tokens/s",
+        "p99 200.0 ms",
+        "per token    133.3 ms median",
+        "decode 7.500 tokens/s",
         "prompt 150.0 tokens/s",
+        "25% of the guesses right",
+        "7.000 new tokens/s",
+        "30.00 prompt tokens/s",
     ):
         assert said in text
+    (row,) = csv.DictReader(io.StringIO(render(spoken, "csv")))
+    told = {name: float(row[name]) for name in ("decode_rate", "prompt_rate", "new_tokens", "acceptance")}
+    assert told == pytest.approx(
+        {"decode_rate": 7.5, "prompt_rate": 150.0, "new_tokens": 28, "acceptance": 0.25}
+    )
+    assert float(row["between_pieces_p99"]) == pytest.approx(0.2)
+    assert "25% right" in render(spoken, "html")
+    assert "7.500 tokens/s" in render(spoken, "md")
 
 
 def test_energy_cost_and_gpus_are_told_where_they_are_known():

@@ -61,6 +61,7 @@ def test_every_finite_number_survives_to_the_last_bit(rows):
         (0,) * count,
         {"infer": tuple(infer)},
         ((0.5,),) * count,
+        ((1,),) * count,
     )
     figures = dataclasses.replace(
         base.summaries,
@@ -145,7 +146,7 @@ def _set(raw, path, value):
         (("surprise",), 1, "surprise"),
         (("schema",), 1, "schema 1"),
         (("schema",), 2, "schema 2"),
-        (("schema",), 4, "schema 4"),
+        (("schema",), 5, "schema 5"),
         (("schema",), "1", "schema"),
         (("kind",), "something else", "kind"),
     ],
@@ -162,7 +163,7 @@ def test_a_damaged_or_foreign_report_is_refused_and_the_field_named(report, path
 
 def test_a_newer_schema_says_to_upgrade(report):
     with pytest.raises(InvalidInput) as caught:
-        Report.from_json(json.dumps({**_raw(report), "schema": 4}))
+        Report.from_json(json.dumps({**_raw(report), "schema": 5}))
     assert "upgrade" in caught.value.hint
 
 

@@ -139,7 +139,7 @@ def test_the_reader_and_the_schema_agree_about_a_damaged_document(case):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), 4),
+        (("schema",), 5),
         (("kind",), "gpux"),
         (("surprise",), 1),
         (("samples", "steady", "seconds", 0), "fast"),
@@ -163,7 +163,7 @@ def test_a_damaged_document_breaks_the_schema(path, value):
         (RICH.to_json().replace('"interrupted": false', '"interrupted": NaN'), "NaN"),
         (RICH.to_json().replace('"share":1.0', '"share":Infinity'), "Infinity"),
         (RICH.to_json().replace('"share":1.0', '"share":1e999'), "share"),
-        (RICH.to_json().replace('"schema": 3', '"schema": 4'), "schema 4"),
+        (RICH.to_json().replace('"schema": 4', '"schema": 5'), "schema 5"),
         ('{"kind": "another tool", "schema": 2}', "lacks"),
         ("\x00", "no benchmark report"),
     ],
@@ -172,7 +172,7 @@ def test_not_a_number_a_newer_schema_and_foreign_files_are_refused_in_words(text
     with pytest.raises(InvalidInput, match=said) as caught:
         documents.parse(text, {documents.REPORT: Report, documents.SUITE: Suite})
     assert caught.value.hint
-    assert ("upgrade" in caught.value.hint) == (said == "schema 4")
+    assert ("upgrade" in caught.value.hint) == (said == "schema 5")
 
 
 def run(*arguments):
@@ -197,11 +197,11 @@ def test_the_script_writes_checks_and_sees_a_change(tmp_path):
     assert run("--check", *target).returncode == 0
     names = {path.name for path in (tmp_path / "schemas").iterdir()}
     assert names == {
-        "benchmark-3.schema.json",
-        "benchmark-suite-3.schema.json",
+        "benchmark-4.schema.json",
+        "benchmark-suite-4.schema.json",
         "gpux-yml.schema.json",
     }
-    path = tmp_path / "schemas" / "benchmark-3.schema.json"
+    path = tmp_path / "schemas" / "benchmark-4.schema.json"
     path.write_text(path.read_text(encoding="utf-8").replace("integer", "number", 1), encoding="utf-8")
     done = run("--check", *target)
     assert done.returncode == 1

@@ -176,8 +176,12 @@ def _pieces(found: Pieces) -> list[Line]:
         figures("first token", f"{duration(found.first.median)} median", f"p95 {duration(found.first.p95)}")
     ]
     if found.between is not None:
-        tail = (f"p95 {duration(found.between.p95)}", f"p99 {duration(found.between.p99)}")
+        tail = [f"{name} {duration(getattr(found.between, name))}" for name in ("p90", "p95", "p99")]
         lines.append(figures("between", f"{duration(found.between.median)} median", *tail))
+    if found.token is not None:
+        lines.append(figures("per token", f"{duration(found.token.median)} median"))
     rates = {"decode": found.rate, "prompt": found.prompt}
     text = [f"{name} {units.number(rate)} tokens/s" for name, rate in rates.items() if rate is not None]
+    if found.acceptance is not None:
+        text.append(f"{percent(found.acceptance)} of the guesses right")
     return [*lines, Line("tokens", tuple(text), FIGURES)] if text else lines

@@ -26,10 +26,14 @@ def memory(report: Report) -> list[Line]:
     """The process's memory, and how its peak was read."""
     found = report.memory
     steps = {"before load": found.before, "loaded": found.loaded, "at its peak": found.peak}
+    cached = (
+        [] if found.cache is None else [Line("cache", (f"{size(found.cache)} of keys and values at most",))]
+    )
     if not any(steps.values()):
-        return [Line("memory", (f"{UNKNOWN}: {found.how}",))]
+        return [Line("memory", (f"{UNKNOWN}: {found.how}",)), *cached]
     known = tuple(f"{size(count)} {name}" for name, count in steps.items())
-    return [Line("memory", known, " → "), *([Line("", (f"peak: {found.how}",))] if found.how else [])]
+    how = [Line("", (f"peak: {found.how}",))] if found.how else []
+    return [Line("memory", known, " → "), *how, *cached]
 
 
 def devices(report: Report) -> list[Line]:

@@ -1,1 +1,1 @@
-"""Inside the worker: models that write token by token, as graphs whose attention keeps what was read before."""
+"""Models that generate, exported to graphs whose caches are buffers: runs only in the exporter's environment."""

@@ -7,7 +7,7 @@ Contract: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperato
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,9 +70,9 @@ class PassThrough(Cache):  # type: ignore[misc]
 
 
 @contextmanager
-def attending(model: Any) -> Iterator[None]:
-    """Let a model attend by the node, for as long as the block lasts."""
-    AttentionInterface.register(NAME, _attend)
+def attending(model: Any, function: Callable[..., Any] | None = None) -> Iterator[None]:
+    """Let a model attend by the node, or by a function of one's own, for as long as the block lasts."""
+    AttentionInterface.register(NAME, function or attend)
     AttentionMaskInterface.register(NAME, lambda *_, **__: None)
     config = model.config.get_text_config(decoder=True)
     before = config._attn_implementation  # noqa: SLF001
@@ -93,7 +93,7 @@ def scene(current: Scene) -> Iterator[Scene]:
         _scene.pop()
 
 
-def _attend(  # noqa: PLR0917 - transformers calls it so
+def attend(  # noqa: PLR0917 - transformers calls it so
     module: Any,
     query: Any,
     key: Any,
@@ -104,6 +104,7 @@ def _attend(  # noqa: PLR0917 - transformers calls it so
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: Any = None,
+    position_bias: Any = None,
     **_: Any,
 ) -> tuple[Any, None]:
     """The attention of one layer.
@@ -119,6 +120,7 @@ def _attend(  # noqa: PLR0917 - transformers calls it so
         sliding_window: Tokens that each one sees, itself among them.
         softcap: Where scores are bent by a tanh.
         s_aux: float [heads]: a score that takes its share of each softmax and gives nothing, as gpt-oss has.
+        position_bias: float [batch or 1, heads or 1, sequence, total], which is added to scores, as T5 has.
 
     Returns:
         float [batch, sequence, heads, size of a value], and no weights.
@@ -143,7 +145,7 @@ def _attend(  # noqa: PLR0917 - transformers calls it so
             past_value,
             current.lengths,
             current.total,
-            *(() if s_aux is None else (None, None, None, None, s_aux.to(query.dtype))),
+            *_optional(position_bias, s_aux if s_aux is None else s_aux.to(query.dtype)),
         ),
         attrs={
             "num_heads": query.shape[1],
@@ -163,3 +165,10 @@ def _attend(  # noqa: PLR0917 - transformers calls it so
     )
     current.present[module.layer_idx] = (present_key, present_value)
     return out.unflatten(2, (query.shape[1], size))[..., :width], None
+
+
+def _optional(bias: Any, sink: Any) -> tuple[Any, ...]:
+    """The node's last inputs, behind cosines, sines and positions, which it does without."""
+    if bias is None and sink is None:
+        return ()
+    return (None, None, None, bias) if sink is None else (None, None, None, bias, sink)

@@ -71,7 +71,9 @@ def quantise(weight: np.ndarray, scheme: Scheme) -> Blocks:
         numbers = np.zeros((part.stop - start, blocks * scheme.block), np.float32)
         numbers[:, :width] = weight[part]
         shaped = numbers.reshape(-1, blocks, scheme.block)
-        codes, scales[part], found = _symmetric(shaped, scheme) if zeros is None else _asymmetric(shaped, scheme)
+        codes, scales[part], found = (
+            _symmetric(shaped, scheme) if zeros is None else _asymmetric(shaped, scheme)
+        )
         packed[part] = codes if scheme.bits == 8 else codes[..., ::2] | (codes[..., 1::2] << 4)
         if zeros is not None:
             zeros[part] = found
@@ -99,7 +101,12 @@ def _symmetric(shaped: np.ndarray, scheme: Scheme) -> tuple[np.ndarray, np.ndarr
     middle = 1 << (scheme.bits - 1)
     index = np.abs(shaped).argmax(-1, keepdims=True)
     farthest = np.take_along_axis(shaped, index, -1)
-    scales = _best(shaped, farthest / -middle, scheme, lambda numbers, scale: np.clip(np.rint(numbers / scale), -middle, middle - 1))
+    scales = _best(
+        shaped,
+        farthest / -middle,
+        scheme,
+        lambda numbers, scale: np.clip(np.rint(numbers / scale), -middle, middle - 1),
+    )
     codes = np.clip(np.rint(shaped / scales), -middle, middle - 1) + middle
     return codes.astype(np.uint8), scales[..., 0], None
 
@@ -114,7 +121,9 @@ def _best(shaped: np.ndarray, spanning: np.ndarray, scheme: Scheme, rounded: obj
     for factor in _TRIES:
         codes = rounded(shaped, safe * factor)  # type: ignore[operator]
         over = (weight * codes * codes).sum(-1, keepdims=True)
-        fitted = np.where(over > 0, (weight * shaped * codes).sum(-1, keepdims=True) / np.where(over > 0, over, 1), safe)
+        fitted = np.where(
+            over > 0, (weight * shaped * codes).sum(-1, keepdims=True) / np.where(over > 0, over, 1), safe
+        )
         error = (weight * (shaped - codes * fitted) ** 2).sum(-1, keepdims=True)
         better = error < least
         best, least = np.where(better, fitted, best), np.where(better, error, least)
@@ -136,11 +145,17 @@ def _asymmetric(shaped: np.ndarray, scheme: Scheme) -> tuple[np.ndarray, np.ndar
             point = np.clip(np.rint(-low / scale) + shift, 0, top)
             codes = np.clip(np.rint(shaped / scale) + point, 0, top) - point
             over = (codes * codes).sum(-1, keepdims=True)
-            fitted = np.where(over > 0, (shaped * codes).sum(-1, keepdims=True) / np.where(over > 0, over, 1), scale)
+            fitted = np.where(
+                over > 0, (shaped * codes).sum(-1, keepdims=True) / np.where(over > 0, over, 1), scale
+            )
             fitted = np.where(fitted > 0, fitted, scale)
             error = ((shaped - codes * fitted) ** 2).sum(-1, keepdims=True)
             better = error < least
-            best, zero, least = np.where(better, fitted, best), np.where(better, point, zero), np.where(better, error, least)
+            best, zero, least = (
+                np.where(better, fitted, best),
+                np.where(better, point, zero),
+                np.where(better, error, least),
+            )
     codes = np.clip(np.rint(shaped / best) + zero, 0, top)
     return codes.astype(np.uint8), best[..., 0], zero[..., 0].astype(np.uint8)
 

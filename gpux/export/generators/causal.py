@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir
 import torch
-from transformers.exporters.exporter_onnx import (
-    _ONNX_TRANSLATION_TABLE,
-    apply_fx_node_fixes,
-    apply_onnx_ir_fixes,
-)
-from transformers.exporters.utils import apply_patches
 
-from gpux.errors import UnsupportedModel
-from gpux.export import checkpoint
+from gpux.export.generators import growing
 from gpux.export.generators.attending import Layer, PassThrough, Scene, attending, scene
+from gpux.export.generators.tracing import Traced, to_graph
 
 _MOST = 1 << 20
 _TRACED = {"batch": 2, "sequence": 3, "total": 7, "capacity": 16, "kept": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """What goes through the exporter: a module, its arguments, their free axes, and names for what comes out."""
-
-    module: Any
-    arguments: dict[str, Any]
-    axes: dict[str, Any]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
 
 
 def export(model: Any) -> onnx_ir.Model:
@@ -42,31 +25,29 @@ def export(model: Any) -> onnx_ir.Model:
     wanted), and per layer ``past_key_values.N.key`` and ``.value`` float [batch, heads, capacity, size]. Outputs are ``logits``
     float [batch, kept, vocabulary] and ``present.N.key`` and ``.value`` of the past's shape.
 
+    A model that attends in a way of its own keeps its own cache: the past's axis is called ``past``, and what is present is longer
+    by the sequence.
+
     Raises:
-        UnsupportedModel: The model's code cannot be traced, or attends in a way of its own.
+        UnsupportedModel: The model's code cannot be traced.
     """
     with attending(model):
         layers = look(model)
-        return to_graph(_traced(model, layers), type(model).__name__)
+        if layers:
+            return to_graph(_traced(model, layers), type(model).__name__)
+    return to_graph(growing.traced(model), type(model).__name__)
 
 
 def look(model: Any) -> dict[int, Layer]:
-    """What each layer keeps, found by running the model once.
-
-    Raises:
-        UnsupportedModel: Nothing went through the attention interface.
-    """
+    """What each layer keeps, found by running the model once; nothing where it attends in a way of its own."""
     ids = torch.zeros((1, 2), dtype=torch.long)
     places = torch.arange(2)[None]
-    with torch.no_grad(), scene(Scene()) as current:
+    current = Scene()
+    own = contextlib.suppress(TypeError, AttributeError, NotImplementedError)
+    with own, torch.no_grad(), scene(current):
         model(input_ids=ids, position_ids=places, use_cache=True, **cache(model))
-    if sorted(current.seen) != list(range(len(current.seen))) or not current.seen:
-        raise UnsupportedModel(
-            f"{type(model).__name__} attends in a way of its own",
-            hint="see docs/models.md for the families that are known to work",
-            architecture=type(model).__name__,
-        )
-    return dict(sorted(current.seen.items()))
+    whole = sorted(current.seen) == list(range(len(current.seen)))
+    return dict(sorted(current.seen.items())) if whole else {}
 
 
 def cache(model: Any) -> dict[str, PassThrough]:
@@ -140,58 +121,3 @@ class _Whole(torch.nn.Module):  # type: ignore[misc]
             scores = scores[:, logits_to_keep]
         present = [tensor for index in range(self.layers) for tensor in current.present[index]]
         return scores.to(torch.float32), present
-
-
-def to_graph(traced: Traced, architecture: str) -> onnx_ir.Model:
-    """Trace a module and write it down in ONNX.
-
-    Raises:
-        UnsupportedModel: The model's code cannot be traced.
-    """
-    try:
-        with torch.no_grad(), apply_patches("onnx"):
-            program = torch.export.export(
-                traced.module, (), kwargs=traced.arguments, dynamic_shapes=traced.axes, strict=False
-            )
-            apply_fx_node_fixes("onnx", program.graph_module)
-            made = torch.onnx.export(
-                program,
-                args=(),
-                kwargs=traced.arguments,
-                input_names=list(traced.inputs),
-                output_names=list(traced.outputs),
-                custom_translation_table=_ONNX_TRANSLATION_TABLE,
-                dynamo=True,
-                verbose=False,
-            )
-        apply_onnx_ir_fixes(made)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise UnsupportedModel(
-            f"{architecture} cannot be exported: {checkpoint.first_line(error)}",
-            hint="see docs/models.md for the families that are known to work",
-            architecture=architecture,
-        ) from error
-    graph: onnx_ir.Model = made.model
-    _name_axes(graph, traced)
-    return graph
-
-
-def _name_axes(program: onnx_ir.Model, traced: Traced) -> None:
-    flat: dict[str, dict[int, str]] = {}
-    plain = [name for name in traced.arguments if not isinstance(traced.arguments[name], list)]
-    listed = [axes for name, axes in traced.axes.items() if name not in plain for axes in axes]
-    for name, axes in zip(traced.inputs, [*(traced.axes[name] for name in plain), *listed], strict=True):
-        flat[name] = {axis: dim.__name__ for axis, dim in axes.items()}
-    names = {
-        str(size): flat[value.name][axis]
-        for value in program.graph.inputs
-        for axis, size in enumerate(value.shape or ())
-        if not isinstance(size, int) and axis in flat.get(value.name or "", {})
-    }
-    for value in (*program.graph.inputs, *program.graph.outputs):
-        if value.shape is not None:
-            value.shape = onnx_ir.Shape(
-                [d if isinstance(d, int) else names.get(str(d), str(d)) for d in value.shape]
-            )

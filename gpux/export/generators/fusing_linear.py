@@ -101,7 +101,11 @@ def fuse_head(rewriting: Rewriting) -> int:
         if table is None or table.const_value is None or not permutes(turned, 1, 0):
             continue
         made = rewriting.put(
-            node, "FusedMatMul", [node.inputs[0], table], {"transA": 0, "transB": 1, "alpha": 1.0}, domain=CONTRIB
+            node,
+            "FusedMatMul",
+            [node.inputs[0], table],
+            {"transA": 0, "transB": 1, "alpha": 1.0},
+            domain=CONTRIB,
         )
         rewriting.replace(node.outputs[0], made.outputs[0])
         count += 1

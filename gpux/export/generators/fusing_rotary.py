@@ -142,14 +142,24 @@ class _Tables:
         half = _width(turned.cos)
         # Behind the last of what the tables are made of, and before whoever reads them.
         behind = next(
-            iter(user for user in self._rewriting.graph if turned.sin in user.inputs or turned.cos in user.inputs)
+            iter(
+                user
+                for user in self._rewriting.graph
+                if turned.sin in user.inputs or turned.cos in user.inputs
+            )
         )
-        later = [node for node in self._rewriting.graph if node in {turned.cos.producer(), turned.sin.producer()}]
+        later = [
+            node for node in self._rewriting.graph if node in {turned.cos.producer(), turned.sin.producer()}
+        ]
         if later and list(self._rewriting.graph).index(later[-1]) > list(self._rewriting.graph).index(behind):
-            behind = later[-1].graph and list(self._rewriting.graph)[list(self._rewriting.graph).index(later[-1]) + 1]  # type: ignore[union-attr,assignment]
+            behind = (
+                later[-1].graph
+                and list(self._rewriting.graph)[list(self._rewriting.graph).index(later[-1]) + 1]
+            )  # type: ignore[union-attr,assignment]
         flat = []
-        starts, ends = numbers("rotary_start", np.array([0], np.int64)), numbers(
-            f"rotary_half_{half}", np.array([half], np.int64)
+        starts, ends = (
+            numbers("rotary_start", np.array([0], np.int64)),
+            numbers(f"rotary_half_{half}", np.array([half], np.int64)),
         )
         step = numbers("rotary_step", np.array([2 if turned.interleaved else 1], np.int64))
         stop = numbers("rotary_all", np.array([_LARGEST], np.int64)) if turned.interleaved else ends
@@ -158,10 +168,15 @@ class _Tables:
         for value in (turned.cos, turned.sin):
             own = put(behind, "Slice", [value, starts, stop, last, step]).outputs[0]
             flat.append(put(behind, "Reshape", [own, rows]).outputs[0])
-        ids = next(value for value in self._rewriting.graph.inputs if value.name in {"input_ids", "inputs_embeds"})
+        ids = next(
+            value for value in self._rewriting.graph.inputs if value.name in {"input_ids", "inputs_embeds"}
+        )
         shape = put(behind, "Shape", [ids], {"start": 0, "end": 2}).outputs[0]
         size = put(behind, "ReduceProd", [shape], {"keepdims": 0}).outputs[0]
-        zero, one = numbers("rotary_zero", np.array(0, np.int64)), numbers("rotary_one", np.array(1, np.int64))
+        zero, one = (
+            numbers("rotary_zero", np.array(0, np.int64)),
+            numbers("rotary_one", np.array(1, np.int64)),
+        )
         count = put(behind, "Range", [zero, size, one]).outputs[0]
         return flat[0], flat[1], put(behind, "Reshape", [count, shape]).outputs[0]
 

@@ -72,7 +72,11 @@ def _constants(rewriting: Rewriting, full: set[ir.Node]) -> None:
         if readers <= full:
             continue
         if readers & full:  # read in both precisions: once as it is, for those
-            own = rewriting.tensor(ir.LazyTensor(lambda tensor=tensor: tensor, dtype=_FLOAT, shape=tensor.shape, name=f"{value.name}.full"))
+            own = rewriting.tensor(
+                ir.LazyTensor(
+                    lambda tensor=tensor: tensor, dtype=_FLOAT, shape=tensor.shape, name=f"{value.name}.full"
+                )
+            )
             for node, index in list(value.uses()):
                 if node in full:
                     node.replace_input_with(index, own)
@@ -90,7 +94,9 @@ def _rounded(numbers: np.ndarray) -> np.ndarray:
     return np.clip(numbers, -_GREATEST, _GREATEST).astype(np.float16)
 
 
-def _node(rewriting: Rewriting, node: ir.Node, full: set[ir.Node], kinds: dict[ir.Value, ir.DataType]) -> None:
+def _node(
+    rewriting: Rewriting, node: ir.Node, full: set[ir.Node], kinds: dict[ir.Value, ir.DataType]
+) -> None:
     """Bring a node's inputs to its precision, and note the precision of what it gives."""
     wanted = _FLOAT if node in full else _HALF
     for index, value in enumerate(node.inputs):

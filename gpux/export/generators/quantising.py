@@ -113,7 +113,6 @@ class _Held:
             self._made = None
         return found
 
-
     def _quantised(self, numbers: np.ndarray) -> Blocks:
         return quantise(numbers.T if self._turned else numbers, self.scheme)
 
@@ -153,7 +152,13 @@ class _Work:
             node,
             "MatMulNBits",
             inputs,
-            {"K": width, "N": rows, "bits": scheme.bits, "block_size": scheme.block, "accuracy_level": _LEVEL},
+            {
+                "K": width,
+                "N": rows,
+                "bits": scheme.bits,
+                "block_size": scheme.block,
+                "accuracy_level": _LEVEL,
+            },
             domain=CONTRIB,
         )
         self._rewriting.replace(result, made.outputs[0])
@@ -219,7 +224,11 @@ def _measure(rewriting: Rewriting) -> tuple[int, set[ir.Node]]:
         if node.op_type == "GroupQueryAttention":
             layer += 1
         weight = node.inputs[1].const_value if len(node.inputs) > 1 and node.inputs[1] is not None else None
-        if node.op_type in {"MatMul", "FusedMatMul", "Gemm"} and weight is not None and len(weight.shape) == 2:
+        if (
+            node.op_type in {"MatMul", "FusedMatMul", "Gemm"}
+            and weight is not None
+            and len(weight.shape) == 2
+        ):
             total += weight.size
             layers[node] = layer
     inner = range(_ENDS, layer - _ENDS + 1) if layer > 4 * _ENDS else range(layer + 1)

@@ -64,9 +64,7 @@ def attribute(node: ir.Node, name: str, default: object = None) -> object:
 def permutes(node: ir.Node | None, *axes: int) -> bool:
     """Whether a node is a ``Transpose`` by these axes."""
     return (
-        node is not None
-        and node.op_type == "Transpose"
-        and tuple(attribute(node, "perm", ())) == axes  # type: ignore[arg-type]
+        node is not None and node.op_type == "Transpose" and tuple(attribute(node, "perm", ())) == axes  # type: ignore[arg-type]
     )
 
 
@@ -109,7 +107,11 @@ class Rewriting:
     ) -> ir.Node:
         """A new node before another; its outputs are named after it, unless values are given."""
         self._count += 1
-        made = [ir.Value(name=f"{self._label}_{self._count}_{index}") for index in range(outputs)] if isinstance(outputs, int) else list(outputs)
+        made = (
+            [ir.Value(name=f"{self._label}_{self._count}_{index}") for index in range(outputs)]
+            if isinstance(outputs, int)
+            else list(outputs)
+        )
         node = ir.Node(
             domain,
             operator,
@@ -131,7 +133,10 @@ class Rewriting:
         """A constant of the graph from a tensor, which may be lazy."""
         assert tensor.name
         value = ir.Value(
-            name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape)
+            name=tensor.name,
+            const_value=tensor,
+            type=ir.TensorType(tensor.dtype),
+            shape=ir.Shape(tensor.shape),
         )
         self.graph.initializers[tensor.name] = value
         return value

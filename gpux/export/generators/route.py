@@ -11,13 +11,12 @@ from typing import Any
 import onnx_ir
 
 from gpux.events import Progress
-from gpux.export.generators import causal, fusing, generator
+from gpux.export.generators import causal, encoder_decoder, fusing, generator
 from gpux.export.generators.generator import Generator
 from gpux.export.generators.precisions import FULL
 from gpux.export.generators.variants import save, write
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
-_GRAPH = "model.onnx"
 
 
 def run(
@@ -74,19 +73,27 @@ def run(
 
 def _export(made: Generator, output: Path, wanted: Sequence[str]) -> list[str]:
     made.clock.step("exporting the graph")
-    program = causal.export(made.model)
-    config = made.model.config.get_text_config(decoder=True)
-    fusing.fuse(program, positions=int(getattr(config, "max_position_embeddings", 0) or 0))
+    programs = _programs(made.model)
     made.clock.step("writing the graph")
-    full = output / FULL / _GRAPH
-    save(tidied(program), full)
+    for component, program in programs.items():
+        save(tidied(program), output / FULL / f"{component}.onnx")
     for name in wanted:
         if name != FULL:
             made.clock.step(f"writing the {name} graph")
-            write(full, output / name / _GRAPH, name)
+            for component in programs:
+                write(output / FULL / f"{component}.onnx", output / name / f"{component}.onnx", name)
     if FULL not in wanted:
-        shutil.rmtree(full.parent)
-    return ["model"]
+        shutil.rmtree(output / FULL)
+    return list(programs)
+
+
+def _programs(model: Any) -> dict[str, onnx_ir.Model]:
+    if model.config.is_encoder_decoder:
+        return encoder_decoder.export(model, encoder_decoder.text_source(model.config))
+    program = causal.export(model)
+    config = model.config.get_text_config(decoder=True)
+    fusing.fuse(program, positions=int(getattr(config, "max_position_embeddings", 0) or 0))
+    return {"model": program}
 
 
 def tidied(program: onnx_ir.Model) -> onnx_ir.Model:

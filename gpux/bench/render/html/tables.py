@@ -66,7 +66,7 @@ def _pieces(report: Report) -> str:
     found = report.summaries.pieces
     if found is None:
         return ""
-    kinds = {"time to first token": found.first, "between tokens": found.between}
+    kinds = {"time to first token": found.first, "between pieces": found.between, "per token": found.token}
     rows = [
         (name, *(duration(value) for value in (part.median, part.mean, part.p95, part.p99)))
         for name, part in kinds.items()
@@ -78,6 +78,8 @@ def _pieces(report: Report) -> str:
         for name, rate in rates.items()
         if rate is not None
     ]
+    if found.acceptance is not None:
+        told.append(Line("guesses", (f"{percent(found.acceptance)} right",)))
     return table("Piece by piece", ("", "median", "mean", "p95", "p99"), rows, right={1, 2, 3, 4}) + facts(
         told
     )

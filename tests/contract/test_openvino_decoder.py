@@ -1,0 +1,192 @@
+"""OpenVINO's decoders held against ONNX Runtime's own operator, which reads every row from its beginning at every step."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from decoder_graphs import FEWER, SIZE, VOCABULARY, decoder
+
+from gpux.discovery import discover
+from gpux.errors import RunFailed
+from gpux.provider import Binds, Options, check
+
+PROVIDER = discover()["openvino"]
+PAST = ("past_key_values.0.key", "past_key_values.0.value")
+PAIRS = {name: name.replace("past_key_values", "present") for name in PAST}
+FORMS = {
+    "plain": {},
+    "window": {"local_window_size": 3},
+    "softcap": {"softcap": 2.0},
+    "scale": {"scale": 0.7},
+    "sink": {"sink": True},
+    "sink-window": {"sink": True, "local_window_size": 3},
+    "rotary": {"rotary": "half"},
+    "rotary-pairs": {"rotary": "pairs"},
+    "packed": {"packed": True, "rotary": "half"},
+}
+
+
+class Rows:
+    """Rows of tokens that are given to a bound decoder step by step, and to ONNX Runtime whole."""
+
+    def __init__(self, path, *, kind=np.float32, **extra):
+        self.opened = PROVIDER.open(path, Options(threads=1, extra=check(PROVIDER, extra)))
+        shapes = dict.fromkeys(PAST, (3, FEWER, 64, SIZE))
+        self.bound = self.opened.bind(PAIRS, shapes, held={})
+        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        self.kind = kind
+        self.chance = np.random.default_rng(5)
+        self.rows = []
+
+    def expected(self, row):
+        empty = dict.fromkeys(PAST, np.zeros((1, FEWER, len(row), SIZE), self.kind))
+        feeds = {"input_ids": np.array([row]), "attention_mask": np.ones((1, len(row)), np.int64), **empty}
+        return self.session.run(["logits"], feeds)[0][0]
+
+    def fresh(self, tokens):
+        return [int(token) for token in self.chance.integers(0, VOCABULARY, tokens)]
+
+    def feeds(self, new):
+        lengths = np.array([len(row) for row in self.rows])
+        ids = np.zeros((len(new), max(map(len, new))), np.int64)
+        for at, tokens in enumerate(new):
+            ids[at, : len(tokens)] = tokens
+        return {
+            "input_ids": ids,
+            "attention_mask": (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64),
+        }
+
+    def add(self, new):
+        """The greatest difference over the scores of what is new."""
+        self.rows = [[*row, *tokens] for row, tokens in zip(self.rows or [[] for _ in new], new, strict=True)]
+        found = self.bound.run(self.feeds(new), ["logits"])["logits"]
+        return max(
+            np.abs(found[at, : len(tokens)] - self.expected(row)[-len(tokens) :]).max()
+            for at, (row, tokens) in enumerate(zip(self.rows, new, strict=True))
+        )
+
+    def begin(self, *lengths):
+        self.rows = []
+        return self.add([self.fresh(length) for length in lengths])
+
+    def step(self):
+        return self.add([self.fresh(1) for _ in self.rows])
+
+    def pick(self, order):
+        self.bound.pick(order)
+        self.rows = [self.rows[at] for at in order]
+
+
+@pytest.fixture(params=FORMS)
+def rows(request, tmp_path):
+    made = Rows(decoder(tmp_path / "model.onnx", **FORMS[request.param]))
+    yield made
+    made.opened.close()
+
+
+@pytest.fixture
+def plain(tmp_path):
+    made = Rows(decoder(tmp_path / "model.onnx"))
+    yield made
+    made.opened.close()
+
+
+def test_rows_of_unequal_length_are_exact_at_every_step(rows):
+    assert rows.begin(7, 2, 5) < 1e-5
+    assert max(rows.step() for _ in range(16)) < 1e-5
+
+
+def test_rows_change_places_come_twice_and_leave(rows):
+    rows.begin(4, 1, 6)
+    rows.pick([2, 0, 2, 1])
+    assert max(rows.step() for _ in range(3)) < 1e-5
+    rows.pick([3])
+    assert max(rows.step() for _ in range(3)) < 1e-5
+
+
+def test_a_row_that_was_rewound_has_forgotten_what_stood_behind(rows):
+    rows.begin(9)
+    rows.rows = [rows.rows[0][:5]]
+    assert rows.add([rows.fresh(3)]) < 1e-5
+    assert rows.step() < 1e-5
+
+
+def test_without_its_state_a_decoder_takes_and_gives_the_cache_as_arrays(rows):
+    held = dict.fromkeys(PAST, np.zeros((2, FEWER, 12, SIZE), np.float32))
+    theirs = {name: array.copy() for name, array in held.items()}
+    lengths = [5, 2]
+    for sequence in (5, 1, 1):
+        lengths = lengths if sequence > 1 else [length + 1 for length in lengths]
+        new = [rows.fresh(sequence) for _ in lengths]
+        seen = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
+        feeds = {"input_ids": np.array(new), "attention_mask": seen}
+        ours = rows.opened.run({**feeds, **held})
+        names = [output.name for output in rows.session.get_outputs()]
+        right = dict(zip(names, rows.session.run(None, {**feeds, **theirs}), strict=True))
+        for at, length in enumerate(lengths):
+            real = min(sequence, length)
+            np.testing.assert_allclose(
+                ours["logits"][at, :real], right["logits"][at, :real], atol=1e-5, rtol=0
+            )
+        held, theirs = ({name: found[PAIRS[name]] for name in PAST} for found in (ours, right))
+
+
+def test_what_is_forgotten_again_and_again_takes_no_room(plain):
+    plain.begin(3)
+    for _ in range(200):
+        plain.rows = [plain.rows[0][:3]]
+        worst = plain.add([plain.fresh(4)])
+    assert worst < 1e-5
+    assert plain.bound.slots < 200
+
+
+def test_conversations_do_not_see_each_other(plain):
+    other = Rows.__new__(Rows)
+    other.__dict__ = {**plain.__dict__, "rows": []}
+    other.bound = plain.opened.bind(PAIRS, {}, held={})
+    plain.begin(4, 3)
+    other.begin(6)
+    assert max(plain.step(), other.step(), plain.step()) < 1e-5
+    plain.bound.close()
+    assert other.step() < 1e-5
+
+
+def test_a_new_prompt_forgets_the_last_one(plain):
+    plain.begin(8, 8)
+    assert plain.begin(5) < 1e-5
+
+
+def test_rows_that_nobody_picked_are_refused(plain):
+    plain.begin(2, 2)
+    plain.rows = plain.rows[:1]
+    with pytest.raises(RunFailed, match="remembers 2"):
+        plain.step()
+
+
+def test_a_closed_conversation_is_told(plain):
+    plain.begin(2)
+    plain.bound.close()
+    with pytest.raises(RunFailed, match="closed"):
+        plain.step()
+
+
+def test_keys_and_values_are_kept_in_what_was_asked_for(tmp_path):
+    path = decoder(tmp_path / "model.onnx")
+    worst = {}
+    for kept in ("fp32", "int8"):
+        rows = Rows(path, cache_precision=kept)
+        rows.begin(9, 4)
+        worst[kept] = max(rows.step() for _ in range(6))
+        rows.opened.close()
+    assert worst["fp32"] < 1e-5 < worst["int8"] < 0.1
+
+
+def test_half_precision_weights_and_cache(tmp_path):
+    rows = Rows(decoder(tmp_path / "model.onnx", kind=np.float16), kind=np.float16)
+    assert rows.begin(5, 3) < 2e-2
+    assert rows.step() < 2e-2
+    rows.opened.close()
+
+
+def test_it_says_that_it_can_keep_tensors_only_where_it_can(plain):
+    assert isinstance(plain.opened, Binds)
+    assert "openvino" in str(plain.opened.placement())
