@@ -201,8 +201,6 @@ class GeneratingPipeline(Pipeline):
         )
 
     def _constraint(self, settings: GenerationSettings, vocabulary: int) -> Constraint | None:
-        if not (settings.json_schema or settings.regex or settings.grammar):
-            return None
         if self._constraints is None:
             self._constraints = Constraints(
                 self._tokenizer.backend, vocabulary=vocabulary, eos_token_ids=settings.eos_token_ids
@@ -213,11 +211,29 @@ class GeneratingPipeline(Pipeline):
         self, prompts: list[list[int]], settings: GenerationSettings, cancelled: Callable[[], bool]
     ) -> list[list[Generated]]:
         with self._conversations.take(prompts, reuse=False) as conversation:
-            found = search(conversation.decoder, prompts, settings, cancelled=cancelled)
+            found = self._found(conversation, prompts, settings, cancelled)
         return [
             [self._told(beam, prompt, settings) for beam in beams]
             for prompt, beams in zip(prompts, found, strict=True)
         ]
+
+    def _found(
+        self,
+        conversation: Conversation,
+        starts: Sequence[Sequence[int]],
+        settings: GenerationSettings,
+        cancelled: Callable[[], bool],
+    ) -> list[list[Beam]]:
+        """The best answers that begin with these tokens; a constraint and stop texts hold for each beam."""
+        decode, stops = self._tokenizer.backend.decode, settings.stop
+        return search(
+            conversation.decoder,
+            starts,
+            settings,
+            constraint=lambda vocabulary: self._constraint(settings, vocabulary),
+            ends=(lambda tokens: any(stop in decode(tokens) for stop in stops)) if stops else None,
+            cancelled=cancelled,
+        )
 
     def _told(self, beam: Beam, prompt: Sequence[int], settings: GenerationSettings) -> Generated:
         detokenizer, stopper = Detokenizer(self._tokenizer.backend), Stopper(settings.stop)

@@ -40,6 +40,21 @@ def probe(texts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> d
     return {"input_ids": ids, "lengths": lengths, "answer": np.asarray(answers, np.int64)}
 
 
+def without_answers(texts: Sequence[Sequence[int]]) -> list[dict[str, np.ndarray]]:
+    """Probes for graphs that nothing answers for: each prompt goes on with what stands behind it in the texts.
+
+    Args:
+        texts: Tokens of each text.
+    """
+    endless = [token for text in texts for token in text] * (1 + 64 // max(1, sum(map(len, texts))))
+    made = []
+    for rows_ in BATCHES:
+        prompts_ = [[*texts[row % len(texts)], *endless][: rows_[row]] for row in rows_]
+        told = [[*texts[row % len(texts)], *endless][rows_[row] : rows_[row] + ANSWER] for row in rows_]
+        made.append(probe(prompts_, told))
+    return made
+
+
 def rows(feeds: dict[str, np.ndarray]) -> list[list[int]]:
     """The prompts of a probe."""
     return [ids[:length].tolist() for ids, length in zip(feeds["input_ids"], feeds["lengths"], strict=True)]
