@@ -178,7 +178,7 @@ def _decision(
         artifact,
         available,
         request,
-        head=pipeline.head,
+        head=pipeline.head.of(artifact.manifest.architecture),
         dimensions=pipeline.dimensions(artifact),
         progress=progress,
     )
@@ -290,7 +290,8 @@ def _closest(store: Store, text: str) -> str | None:
 def _task(artifact: Artifact, task: str | None) -> str:
     if task is None or task == artifact.task:
         return artifact.task
-    wanted, stored = tasks.find(task).head, tasks.find(artifact.task).head
+    saved = artifact.manifest.architecture
+    wanted, stored = tasks.find(task).head.of(saved), tasks.find(artifact.task).head.of(saved)
     # Another reading of the same graph, or the graph as it is.
     same = all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes"))
     if same or not wanted.takes:
