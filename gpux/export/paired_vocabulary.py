@@ -57,7 +57,9 @@ def _cut(proto: Any, numbers: Mapping[str, int], whole: list[str], least: int) -
     """SentencePiece's own way of cutting, with the model's numbers."""
     pieces = list(proto.pieces)
     if proto.trainer_spec.model_type == _UNIGRAM:
-        made = SpmConverter.build_tokenizer_from_spm_proto(proto, [(p.piece, p.score) for p in pieces])
+        made: Tokenizer = SpmConverter.build_tokenizer_from_spm_proto(
+            proto, [(p.piece, p.score) for p in pieces]
+        )
         made.model = _unigram(pieces, numbers, whole, least)
         return made
     made = SpmConverter.build_tokenizer_from_spm_proto(proto, {p.piece: i for i, p in enumerate(pieces)})
