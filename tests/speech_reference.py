@@ -7,7 +7,7 @@ from pathlib import Path
 import models
 import numpy as np
 from audio_reference import SPEECH, sound
-from references.speech_calls import SECONDS
+from references.speech_calls import SECONDS, SOUNDS
 
 
 def recording(seconds: float) -> np.ndarray:
@@ -19,7 +19,8 @@ def made(directory: Path) -> Path:
     """Models and answers, unless they are there; see tests/references/tiny_whispers.py."""
     if not directory.exists():
         given = directory.with_suffix(".npz")
-        np.savez(given, **{str(each): recording(each) for every in SECONDS.values() for each in every})
+        lengths = {each for every in (*SECONDS.values(), SOUNDS.values()) for each in every}
+        np.savez(given, **{str(each): recording(each) for each in lengths})
         half = directory.with_suffix(".half")
         half.mkdir()
         models.run("tiny_whispers.py", given, half)

@@ -29,3 +29,5 @@ SPOKEN = {
 CALLS = {MULTILINGUAL: {**SHORT, **LONG, **SPOKEN}, ENGLISH: {**SHORT, **LONG}}
 SECONDS = {**dict.fromkeys((*SHORT, *SPOKEN), (1.3, 0.4)), **dict.fromkeys(LONG, (5.2,))}
 """Call → how long its recordings last; the models hear two seconds at once."""
+SOUNDS = {"short": 0.3, "whole": 2.0, "long": 5.2}
+"""Recordings whose spectrograms are compared."""

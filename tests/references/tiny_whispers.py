@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import speech_parts
 import torch
-from speech_calls import CALLS, ENGLISH, SECONDS
+from speech_calls import CALLS, ENGLISH, MULTILINGUAL, SECONDS, SOUNDS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutomaticSpeechRecognitionPipeline,
@@ -35,7 +36,7 @@ def tokenizer(languages: list[str], folder: Path) -> PreTrainedTokenizerBase:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    words = ["the cat sat on the mat, then (so) it said \"no\"."] * 4
+    words = ['the cat sat on the mat, then (so) it said "no".'] * 4
     backend.train_from_iterator(words, trainers.BpeTrainer(vocab_size=290, initial_alphabet=alphabet))
     content = json.loads(backend.to_str())
     special = ["<|endoftext|>", *(f"<|{name}|>" for name in ("startoftranscript", *languages, *STEERING))]
@@ -53,7 +54,10 @@ def tokenizer(languages: list[str], folder: Path) -> PreTrainedTokenizerBase:
     settings = {**named, "tokenizer_class": "WhisperTokenizer", "additional_special_tokens": special}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     made = WhisperTokenizer.from_pretrained(folder)
-    assert made.convert_tokens_to_ids(["<|endoftext|>", "<|2.00|>"]) == [first, first + len(special) + POSITIONS]
+    assert made.convert_tokens_to_ids(["<|endoftext|>", "<|2.00|>"]) == [
+        first,
+        first + len(special) + POSITIONS,
+    ]
     return made
 
 
@@ -61,7 +65,10 @@ def write(name: str, folder: Path) -> AutomaticSpeechRecognitionPipeline:
     """One model, its files in the folder."""
     languages = [] if name == ENGLISH else ["en", "de", "fr"]
     words = tokenizer(languages, folder)
-    ids = {token: words.convert_tokens_to_ids(f"<|{token}|>") for token in ("endoftext", "startoftranscript", *languages, *STEERING)}
+    ids = {
+        token: words.convert_tokens_to_ids(f"<|{token}|>")
+        for token in ("endoftext", "startoftranscript", *languages, *STEERING)
+    }
     config = WhisperConfig(
         vocab_size=len(words), num_mel_bins=16, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=48, decoder_ffn_dim=48, max_source_positions=POSITIONS,
@@ -96,13 +103,16 @@ def write(name: str, folder: Path) -> AutomaticSpeechRecognitionPipeline:
     )
 
 
+_PIPELINE = {"chunk_length_s", "stride_length_s", "return_timestamps", "return_language", "generate_kwargs"}
+
+
 def answer(pipeline: Any, waveform: np.ndarray, asked: dict[str, Any]) -> Any:
     """One answer of the pipeline."""
     asked = dict(asked)
     if "prompt" in asked:
         ids = pipeline.tokenizer.get_prompt_ids(asked.pop("prompt"))
         asked["generate_kwargs"] = {"prompt_ids": torch.from_numpy(np.asarray(ids))}
-    own = {name: asked.pop(name) for name in ("task", "language", *[n for n in asked if n.endswith("threshold") or n in {"temperature", "condition_on_prev_tokens", "num_beams"}]) if name in asked}
+    own = {name: asked.pop(name) for name in list(asked) if name not in _PIPELINE}
     asked["generate_kwargs"] = {**asked.get("generate_kwargs", {}), **own}
     return pipeline({"array": waveform, "sampling_rate": 16000}, **asked)
 
@@ -119,6 +129,9 @@ def main(recordings: Path, directory: Path) -> None:
                 call: [answer(pipeline, sounds[f"{seconds}"], asked) for seconds in SECONDS[call]]
                 for call, asked in calls.items()
             }
+            if name == MULTILINGUAL:
+                heard = {part: sounds[str(seconds)] for part, seconds in SOUNDS.items()}
+                speech_parts.write(pipeline.tokenizer, heard, directory)
     (directory / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
