@@ -118,7 +118,7 @@ class Variant:
     Attributes:
         name: One of :data:`gpux.reference.VARIANTS`.
         graphs: Component name → path of its graph in the artifact.
-        exporter: The route that made it (``ready``, ``transformers``, ``optimum``, ``coreml``).
+        exporter: The route that made it (``ready``, ``transformers``, ``optimum``, ``genai``, ``coreml``).
         versions: The toolchain's packages and versions.
         certificate: Its proof.
     """

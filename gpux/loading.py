@@ -24,6 +24,7 @@ from gpux.errors import (
     UsageError,
 )
 from gpux.events import Progress, Stopwatch, silent
+from gpux.forecasting import check, forecast
 from gpux.machine import probes
 from gpux.machine.deciding import Decision
 from gpux.model import Model
@@ -31,9 +32,12 @@ from gpux.pipelines.pipeline import Pipeline
 from gpux.planning import AUTO, Plan, Request, components, free
 from gpux.provider import Probe, Provider, Setting, find
 from gpux.provider import settings as provider_settings
-from gpux.reference import default_variant, parse
+from gpux.reference import MLPACKAGE, default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
+
+_IN_MEMORY = {"cpu", "openvino"}
+"""Providers that compute in the process's own memory."""
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
 
@@ -88,7 +92,9 @@ def load(
     resolved = perf_counter()
     decision = _decision(artifact, available, request, pipeline, progress)
     apart = _apart(artifact, request, on, as_, partial(_decision, artifact, available, pipeline=pipeline))
-    opening = _Opening(artifact, decision.plan(), available, decision, apart)
+    chosen = decision.plan()
+    _affordable(artifact, chosen)
+    opening = _Opening(artifact, chosen, available, decision, apart)
     planned = perf_counter()
     pipeline.prefetch(artifact)
     session = _opened(opening, artifact, available, decision)
@@ -186,7 +192,7 @@ def _decision(
         artifact,
         available,
         request,
-        head=pipeline.head,
+        head=pipeline.head.of(artifact.manifest.architecture),
         dimensions=pipeline.dimensions(artifact),
         progress=progress,
     )
@@ -292,6 +298,20 @@ def _opened(
             opening = _Opening(artifact, decision.fail(opening.plan, error), available, decision, {})
 
 
+def _affordable(artifact: Artifact, chosen: Plan) -> None:
+    """Refuse what this process's memory cannot hold; a device of its own has its own errors."""
+    if chosen.provider not in _IN_MEMORY:
+        return
+    low = chosen.options.get("memory") == "low"
+    others = [
+        forecast(artifact, one.name)
+        for one in artifact.manifest.variants
+        if one.name not in {chosen.variant, MLPACKAGE}
+    ]
+    found = forecast(artifact, chosen.variant, memory="low" if low else "fast")
+    check(found, artifact.reference, others, low=low)
+
+
 def _available(*wanted: str) -> dict[str, Provider]:
     found = discover()
     for name in wanted:
@@ -341,7 +361,8 @@ def _closest(store: Store, text: str) -> str | None:
 def _task(artifact: Artifact, task: str | None) -> str:
     if task is None or task == artifact.task:
         return artifact.task
-    wanted, stored = tasks.find(task).head, tasks.find(artifact.task).head
+    saved = artifact.manifest.architecture
+    wanted, stored = tasks.find(task).head.of(saved), tasks.find(artifact.task).head.of(saved)
     # Another reading of the same graph, or the graph as it is.
     same = all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes"))
     if same or not wanted.takes:

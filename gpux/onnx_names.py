@@ -1,4 +1,4 @@
-"""Gives the inputs and outputs of an ONNX file other names, without a runtime: an ``Identity`` stands between new name and old.
+"""Gives the inputs and outputs of an ONNX file other names or axes, without a runtime: an ``Identity`` stands between new name and old.
 
 Every other byte is copied. Field numbers are those of onnx.proto3, as in :mod:`gpux.onnx_reader`.
 """
@@ -12,8 +12,10 @@ from pathlib import Path
 
 from gpux.onnx_reader import Buffer, OnnxError, varint
 
+Shape = tuple[int | str | None, ...]
 _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # of GraphProto
 _GRAPH = 7  # of ModelProto
+_TYPE = 2  # of ValueInfoProto
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,14 @@ class _Field:
     content: Buffer | None
 
 
-def rename(source: Path, target: Path, *, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+def rename(
+    source: Path,
+    target: Path,
+    *,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    axes: Mapping[str, Shape] | None = None,
+) -> None:
     """Write a graph whose inputs and outputs are called otherwise.
 
     Args:
@@ -33,6 +42,7 @@ def rename(source: Path, target: Path, *, inputs: Mapping[str, str], outputs: Ma
         target: The new file, in a folder that is there; external data is found beside it by the same names.
         inputs: Old name → new name.
         outputs: Old name → new name.
+        axes: Old name → sizes and names of its axes, for those that shall have others.
 
     Raises:
         OnnxError: The file is none, or has another value of a new name.
@@ -43,7 +53,7 @@ def rename(source: Path, target: Path, *, inputs: Mapping[str, str], outputs: Ma
     graphs = [field.content for field in fields if field.number == _GRAPH and field.content is not None]
     if len(graphs) != 1:
         raise OnnxError(f"it holds {len(graphs)} graphs")
-    parts = _graph(graphs[0], inputs, outputs)
+    parts = _graph(graphs[0], inputs, outputs, axes or {})
     with target.open("wb") as stream:
         for field in fields:
             if field.number != _GRAPH:
@@ -53,7 +63,9 @@ def rename(source: Path, target: Path, *, inputs: Mapping[str, str], outputs: Ma
             stream.write(part)
 
 
-def _graph(view: Buffer, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> list[Buffer | bytes]:
+def _graph(
+    view: Buffer, inputs: Mapping[str, str], outputs: Mapping[str, str], axes: Mapping[str, Shape]
+) -> list[Buffer | bytes]:
     fields = list(_fields(view))
     taken = _values(fields)
     for old, new in (*inputs.items(), *outputs.items()):
@@ -62,7 +74,7 @@ def _graph(view: Buffer, inputs: Mapping[str, str], outputs: Mapping[str, str]) 
     parts: list[Buffer | bytes] = [_identity(new, old) for old, new in inputs.items() if new != old]
     for field in fields:
         names = {_INPUT: inputs, _OUTPUT: outputs}.get(field.number)
-        parts.append(_named(field, names) if names else field.whole)
+        parts.append(_named(field, names, axes) if names or (axes and names is not None) else field.whole)
     return [*parts, *(_identity(old, new) for old, new in outputs.items() if new != old)]
 
 
@@ -83,14 +95,37 @@ def _values(fields: list[_Field]) -> set[str]:
     return found
 
 
-def _named(field: _Field, names: Mapping[str, str]) -> bytes:
-    """A ValueInfoProto under its new name, where it gets one."""
+def _named(field: _Field, names: Mapping[str, str], axes: Mapping[str, Shape]) -> bytes:
+    """A ValueInfoProto under its new name and with its new axes, where it gets some."""
     content = field.content if field.content is not None else memoryview(b"")
-    new = names.get(_name(content, 1))
-    if new is None:
+    old = _name(content, 1)
+    if old not in names and old not in axes:
         return bytes(field.whole)
-    rest = b"".join(bytes(inner.whole) for inner in _fields(content) if inner.number != 1)
-    return _text(field.number, _text(1, new.encode()) + rest)
+    rest = b"".join(
+        _shaped(inner, axes[old]) if inner.number == _TYPE and old in axes else bytes(inner.whole)
+        for inner in _fields(content)
+        if inner.number != 1
+    )
+    return _text(field.number, _text(1, names.get(old, old).encode()) + rest)
+
+
+def _shaped(field: _Field, shape: Shape) -> bytes:
+    """A TypeProto of a tensor, of the type that it has."""
+    dims = b""
+    for size in shape:
+        dim = (
+            b""
+            if size is None
+            else _text(2, size.encode())
+            if isinstance(size, str)
+            else b"\x08" + _number(size)
+        )
+        dims += _text(1, dim)
+    tensor = next(
+        (f.content for f in _fields(field.content or memoryview(b"")) if f.number == 1), memoryview(b"")
+    )
+    kind = b"".join(bytes(f.whole) for f in _fields(tensor or memoryview(b"")) if f.number == 1)
+    return _text(field.number, _text(1, kind + _text(2, dims)))
 
 
 def _identity(source: str, target: str) -> bytes:

@@ -63,6 +63,8 @@ class Trial:
         tick: Tick | None = None,
         stop: threading.Event | None = None,
     ) -> None:
+        parameters = calls.bounded(model, parameters)
+        settings = replace(settings, parameters=documents.plain(parameters))
         queries = prepare(model.pipeline, inputs, settings, parameters)
         self._model = model
         self._parameters = parameters

@@ -12,6 +12,7 @@ from gpux import hardware, tasks
 from gpux.artifact import Artifact
 from gpux.model import Model
 from gpux.planning import Plan, Request
+from gpux.provider import Opened
 from gpux.session import Session
 
 
@@ -39,21 +40,27 @@ def open_source(
     """
     started = perf_counter()
     from gpux.export.torch_graph import open_torch
+    from gpux.export.torch_writer import open_writer
 
     pipeline = tasks.find(task or artifact.task)
+    head = pipeline.head.of(artifact.manifest.architecture)
     component = artifact.manifest.components[0]
     imported = perf_counter()
     count = threads or hardware.cores_allowed()
-    opened = open_torch(
-        source,
-        auto=pipeline.head.auto,
-        outputs=[*(spec.name for spec in component.outputs), *pipeline.head.outputs],
-        aliases=pipeline.head.aliases,
-        inputs=component.inputs,
-        threads=count,
-        device=device,
-        precision=precision,
-    )
+    opened: Opened
+    if head.generates:
+        opened = open_writer(source, auto=head.auto, threads=count, device=device, precision=precision)
+    else:
+        opened = open_torch(
+            source,
+            auto=head.auto,
+            outputs=[*(spec.name for spec in component.outputs), *head.outputs],
+            aliases=head.aliases,
+            inputs=component.inputs,
+            threads=count,
+            device=device,
+            precision=precision,
+        )
     session = Session(opened, _plan(count, device, precision))
     ready = perf_counter()
     timings = {"import": imported - started, "open": ready - imported}

@@ -180,6 +180,14 @@ def answer(
     Returns:
         The exit code, as of :func:`gpux.cli.answering.answer`; errors as there.
     """
+    if place is not None and place.form == ".csv":
+        return answering.answer(
+            printer,
+            model,
+            inputs,
+            place=place,
+            answers=lambda values, window: _tabled(model, values, wish, window=window, fail_fast=fail_fast),
+        )
     if place is not None or printer.json:
         return answering.answer(
             printer,
@@ -309,6 +317,15 @@ def _spoken(
             yield speak(printer, model, wrapped(model, value, wish), wish.parameters)
         except GpuxError as error:
             yield _failed(position, error, fail_fast=fail_fast)
+
+
+def _tabled(
+    model: gpux.Model, values: Iterable[Any], wish: Wish, *, window: int | None, fail_fast: bool
+) -> Iterator[Any]:
+    """Answers as the task itself gives them, which is what its table is made of; without their prompts."""
+    alone = {"return_full_text": False} if "return_full_text" in model.pipeline.parameters else {}
+    items = (wrapped(model, value, wish) for value in values)
+    return model.stream(items, window=window, fail_fast=fail_fast, **{**alone, **wish.parameters})
 
 
 def _whole(

@@ -68,8 +68,8 @@ def fetching(function: Command) -> Command:
         click.option(
             "--exporter",
             metavar="NAME",
-            shell_complete=completing.one_of(lambda: ("ready", "transformers", "optimum")),
-            help="The conversion route: ready, transformers or optimum.",
+            shell_complete=completing.one_of(lambda: ("ready", "transformers", "optimum", "genai")),
+            help="The conversion route: ready, transformers, optimum or genai.",
         ),
         click.option("--revision", metavar="R", help="A Hub branch, tag or commit, or a package version."),
         click.option("--token", metavar="T", help="A Hub token; the logged-in one when not given."),

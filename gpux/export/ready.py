@@ -18,11 +18,11 @@ _ENDINGS = (
     (r"_(int8|quantized|qint8(_\w+)?)", "int8"),
     (r"(_O[123])?", "fp32"),
 )
-_STEMS = ("model", "encoder_model")
+_STEMS = ("model", "encoder_model", "decoder_model_merged")
 
 
 def variant_of(path: str) -> str | None:
-    """The variant that a file's name declares, or ``None`` where it is no encoder's graph."""
+    """The variant that a file's name declares, or ``None`` where the file is only a part of a model."""
     stem = PurePosixPath(path).stem
     for base in _STEMS:
         if stem.startswith(base):

@@ -67,7 +67,14 @@ OPTIMUM = Toolchain(
     "encoders that optimum-onnx knows, laid out as optimum does",
     alone=True,
 )
-TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRANSFORMERS, COREML, OPTIMUM)}
+GENAI = Toolchain(
+    "genai",
+    "genai",
+    ("torch", "transformers", "onnx", "onnxruntime_genai"),
+    "decoders that onnxruntime-genai's builder knows",
+    alone=True,
+)
+TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRANSFORMERS, COREML, OPTIMUM, GENAI)}
 TOKENIZER = "tokenizer"
 """The worker's route that converts a vocabulary and nothing else, with the ``transformers`` toolchain."""
 

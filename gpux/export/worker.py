@@ -77,6 +77,10 @@ def _route(name: str, *, generates: bool) -> Any:
         from gpux.export import optimum_route
 
         return optimum_route
+    if name == toolchains.GENAI.name:
+        from gpux.export import genai_route
+
+        return genai_route
     if generates:
         from gpux.export.generators import route
 

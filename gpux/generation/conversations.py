@@ -57,6 +57,12 @@ class Conversations:
         finally:
             self._put(conversation)
 
+    def forget(self) -> None:
+        """Read every prompt from its beginning again, as a benchmark must, which gives the same one many times."""
+        with self._lock:
+            for conversation in self._idle:
+                conversation.tokens = []
+
     def close(self) -> None:
         """Let go of what is kept."""
         with self._lock:

@@ -114,7 +114,9 @@ class GenerationSettings:
         elif "do_sample" not in checked and any(name in checked for name in _SAMPLES):
             checked["do_sample"] = True
         settings = replace(self, **checked)
-        constraints = [name for name in ("json_schema", "regex", "grammar") if getattr(settings, name)]
+        constraints = [
+            name for name in ("json_schema", "regex", "grammar") if getattr(settings, name) is not None
+        ]
         if len(constraints) > 1:
             raise InvalidInput(
                 f"an answer follows one constraint, not {' and '.join(constraints)}", hint="give one of them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -91,20 +92,22 @@ class GeneratingPipeline(Pipeline):
         size = self.session.plan.batch or self.batch
         for start in range(0, len(prompts), size):
             part = prompts[start : start + size]
-            if settings.num_beams > 1:
-                found += self._search(part, settings, cancelled)
-            else:
-                found += self._together(part, settings, cancelled)
+            own = settings
+            if start and settings.seed is not None:
+                own = replace(settings, seed=settings.seed + start)  # or every batch would draw alike
+            write = self._search if settings.num_beams > 1 else self._together
+            found += write(part, own, cancelled)
         if clock:
             clock.lap("infer")
         return found
 
     def emit(
         self, item: Any, *, cancelled: Callable[[], bool] = lambda: False, **parameters: Any
-    ) -> Generator[Piece, None, Generated]:
+    ) -> Generator[Piece, None, Generated | list[Generated]]:
         """One answer in pieces, one for each token; what the iterator returns in the end is the whole.
 
-        Whoever stops to listen ends it within one step.
+        Answers to a list of items are written together, in turns; a piece says whose it is. Whoever stops to listen ends it
+        within one step.
 
         Raises:
             InvalidInput: The item or a parameter cannot be taken.
@@ -116,14 +119,19 @@ class GeneratingPipeline(Pipeline):
                 "several answers cannot be told piece by piece",
                 hint="leave out num_beams and num_return_sequences, or take whole answers",
             )
-        (prompt,) = self._prompts([item], settings, others)
-        with self._conversations.take([prompt]) as conversation:
-            answering = self._answering(conversation, [prompt], settings, cancelled)
+        alone = self.is_item(item)
+        prompts = self._prompts([item] if alone else list(item), settings, others)
+        with self._conversations.take(prompts) as conversation:
+            answering = self._answering(conversation, prompts, settings, cancelled)
             try:
                 yield from answering
             finally:
                 _remember(conversation, answering)
-        return answering.answers()[0]
+        return answering.answers()[0] if alone else answering.answers()
+
+    def forget(self) -> None:
+        """Read every prompt from its beginning again, whatever was read before."""
+        self._conversations.forget()
 
     def close(self) -> None:
         """Let go of what conversations have read."""
@@ -195,8 +203,6 @@ class GeneratingPipeline(Pipeline):
         )
 
     def _constraint(self, settings: GenerationSettings, vocabulary: int) -> Constraint | None:
-        if not (settings.json_schema or settings.regex or settings.grammar):
-            return None
         if self._constraints is None:
             self._constraints = Constraints(
                 self._tokenizer.backend, vocabulary=vocabulary, eos_token_ids=settings.eos_token_ids
@@ -207,11 +213,29 @@ class GeneratingPipeline(Pipeline):
         self, prompts: list[list[int]], settings: GenerationSettings, cancelled: Callable[[], bool]
     ) -> list[list[Generated]]:
         with self._conversations.take(prompts, reuse=False) as conversation:
-            found = search(conversation.decoder, prompts, settings, cancelled=cancelled)
+            found = self._found(conversation, prompts, settings, cancelled)
         return [
             [self._told(beam, prompt, settings) for beam in beams]
             for prompt, beams in zip(prompts, found, strict=True)
         ]
+
+    def _found(
+        self,
+        conversation: Conversation,
+        starts: Sequence[Sequence[int]],
+        settings: GenerationSettings,
+        cancelled: Callable[[], bool],
+    ) -> list[list[Beam]]:
+        """The best answers that begin with these tokens; a constraint and stop texts hold for each beam."""
+        decode, stops = self._tokenizer.backend.decode, settings.stop
+        return search(
+            conversation.decoder,
+            starts,
+            settings,
+            constraint=lambda vocabulary: self._constraint(settings, vocabulary),
+            ends=(lambda tokens: any(stop in decode(tokens) for stop in stops)) if stops else None,
+            cancelled=cancelled,
+        )
 
     def _told(self, beam: Beam, prompt: Sequence[int], settings: GenerationSettings) -> Generated:
         detokenizer, stopper = Detokenizer(self._tokenizer.backend), Stopper(settings.stop)

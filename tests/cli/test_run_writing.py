@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import select
@@ -82,6 +83,13 @@ def test_records_go_to_a_file(command, tmp_path):
     assert done.out == ""
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert [line["output"]["text"] for line in lines] == ["one", "two", "three"]
+
+
+def test_a_spreadsheet_has_the_columns_of_the_task(command, tmp_path):
+    done = command(CHATS, "one", "two", "--output", tmp_path / "a.csv")
+    assert done.code == 0, done.err
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["input", "text"], ["one", "u: one"], ["two", "u: two"]]
 
 
 def test_what_fails_is_named_and_the_rest_goes_on(command):

@@ -190,3 +190,68 @@ def test_a_runtime_that_fails_leaves_what_was_written(folder):
 def test_a_model_that_writes_is_pickled_by_reference(loaded, answers):
     with pickle.loads(pickle.dumps(loaded["llama"])) as again:
         assert list(again.generate(PROMPTS[0], **LENGTH).tokens) == answers["llama"]["greedy"][0][0]["tokens"]
+
+
+def test_a_prompt_that_is_forgotten_is_read_again(loaded):
+    model = loaded["llama"]
+    model.generate(PROMPTS[0], **LENGTH)
+    assert model.generate(PROMPTS[0], **LENGTH).timings["reused"] > 0
+    model.pipeline.forget()
+    assert model.generate(PROMPTS[0], **LENGTH).timings["reused"] == 0
+
+
+def test_answers_in_pieces_to_several_prompts_are_those_to_each(loaded, answers):
+    tokens = {row: [] for row in range(len(PROMPTS))}
+    for piece in loaded["llama"].emit(PROMPTS, **LENGTH):
+        tokens[piece.row] += piece.tokens
+    assert list(tokens.values()) == [want[0]["tokens"] for want in answers["llama"]["greedy"]]
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_benchmark_counts_tokens_step_by_step(loaded, together):
+    model, asked = loaded["llama"], {"max_new_tokens": 8, "min_new_tokens": 8}
+    report = model.benchmark(PROMPTS[:together], runs=3, warmup=1, batch_size=together, parameters=asked)
+    steady, found = report.samples.steady, report.summaries
+    assert steady.tokens == ((together,) * 8,) * 3
+    assert found.pieces.tokens == 3 * 8 * together
+    read = sum(model.generate(prompt, max_new_tokens=1).prompt_tokens for prompt in PROMPTS[:together])
+    assert report.identity.workload.work["tokens"] == (read,)
+    # Keys and values of 2 layers, 2 heads of 8 numbers of 4 bytes each.
+    assert report.memory.cache == 2 * 2 * 2 * 8 * 4 * (read + 8 * together)
+    assert found.rates["new tokens"] == pytest.approx(found.pieces.tokens / sum(steady.seconds))
+
+
+def test_a_benchmark_of_an_answer_without_end_gives_it_one(loaded):
+    model = loaded["gpt2"]
+    report = model.benchmark(PROMPTS[0], runs=1, warmup=0)
+    assert report.settings.parameters == {"max_new_tokens": 128}
+    read = model.generate(PROMPTS[0], max_new_tokens=1).prompt_tokens
+    assert report.summaries.pieces.tokens <= 128 - read  # what GPT-2 has positions for
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("call", ["greedy", "beams"])
+def test_the_source_model_writes_the_same_by_the_same_loop(loaded, answers, folder, name, call):
+    from gpux.campaign.source_model import open_source
+
+    with open_source(loaded[name].artifact, folder / name, task=None, threads=2) as source:
+        assert source.placement.provider == "pytorch"
+        found = source.generate(PROMPTS, **LENGTH, **CALLS[call])
+        alone = source.generate(PROMPTS[0], **LENGTH, **CALLS[call])
+    each = found if isinstance(found[0], list) else [[one] for one in found]
+    for got, want in zip(each, answers[name][call], strict=True):
+        assert [list(one.tokens) for one in got] == [one["tokens"] for one in want]
+    first = alone if isinstance(alone, list) else [alone]
+    assert [list(one.tokens) for one in first] == [one["tokens"] for one in answers[name][call][0]]
+
+
+def test_a_benchmark_stands_beside_pytorch_in_a_process_of_its_own(loaded, folder):
+    given = {"max_new_tokens": 6, "min_new_tokens": 6}
+    suite = gpux.sweep(
+        str(folder / "llama"), ["mode=torch,onnx"], [PROMPTS[0]], runs=4, warmup=1, parameters=given
+    )
+    assert [row.reason for row in suite.rows] == [None, None]
+    torch, onnx = (row.report for row in suite.rows)
+    assert torch.identity.mode == "torch"
+    assert torch.samples.steady.tokens == onnx.samples.steady.tokens == ((1,) * 6,) * 4
+    assert torch.identity.workload == onnx.identity.workload

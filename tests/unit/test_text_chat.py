@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from models import run
@@ -10,8 +11,14 @@ from references import chat_templates
 from references.chat_templates import ADDED, ANSWER, CHATML, CONVERSATIONS, FAMILIES, PICTURE, RAG, TOOL, USER
 
 from gpux.artifact import Artifact, File, Manifest, Source
-from gpux.errors import CorruptArtifact, InvalidInput, UnsupportedModel
+from gpux.errors import CorruptArtifact, InvalidInput, UnsupportedModel, WorkerFailed
+from gpux.reference import parse
+from gpux.registry.assembly import copy_small_files
+from gpux.sources import selection
+from gpux.sources.listing import Listed
+from gpux.sources.snapshot import Snapshot, SourceFile
 from gpux.text.chat import ChatTemplate
+from gpux.worker.parent import Limits, Worker
 
 TOKENIZER = {
     "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "post_processor": None,
@@ -125,6 +132,20 @@ def test_a_processors_template_is_read(tmp_path):
     read.close()
 
 
+def test_named_templates_are_fetched_and_stored(tmp_path):
+    path = "additional_chat_templates/tool_use.jinja"
+    other = "notes/tool_use.jinja"
+    assert selection.texts([Listed(path, 11), Listed(other, 11)]) == [path]
+    for each in (path, other):
+        (tmp_path / "source" / each).parent.mkdir(parents=True)
+        (tmp_path / "source" / each).write_text("{{ tools }}")
+    files = tuple(SourceFile(each, 11, "") for each in (path, other))
+    snapshot = Snapshot(parse("org/model"), tmp_path / "source", "sha256:0", files)
+    copy_small_files(snapshot, tmp_path / "artifact")
+    assert (tmp_path / "artifact" / path).read_text() == "{{ tools }}"
+    assert not (tmp_path / "artifact" / other).exists()
+
+
 @pytest.mark.parametrize(
     ("files", "error"),
     [
@@ -233,6 +254,26 @@ def test_a_template_that_never_ends_is_stopped_and_the_next_prompt_is_written(te
     with pytest.raises(UnsupportedModel, match="does not end within 1 seconds"):
         made.render([USER, ANSWER])
     assert made.render([USER]) == "done"
+
+
+def test_a_process_that_no_system_limits_limits_itself():
+    grows = (
+        "{% set n = namespace(a='x' * 1000000) %}{% for i in range(7) %}{% set n.a = n.a ~ n.a %}{% endfor %}"
+    )
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    with Worker("gpux.text.chat_renderer", bounds=Limits(30, 30, None)) as worker:
+        job = {"template": "{{ a }}", "variables": {"a": 1}, "most": 80 << 20}
+        assert worker.ask(job) == {"text": "1"}
+        with pytest.raises(WorkerFailed, match="code 70"):
+            worker.ask({**job, "template": grows + loop})
+
+
+def test_threads_may_share_a_template(template):
+    made = template("{{ messages[0].content }}")
+    asked = [str(number) for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        told = pool.map(lambda text: made.render([{"role": "user", "content": text}]), asked)
+        assert list(told) == asked
 
 
 def test_rag_and_pictures_are_compared_at_all(prompts):

@@ -12,6 +12,9 @@ ANSWER = 16
 BATCHES: tuple[dict[int, int], ...] = ({0: 40}, {1: 5, 2: 13, 3: 9})
 """Per probe, which text stands in each row → its tokens at most: one alone, then rows of different lengths."""
 
+NAMES = ("input_ids", "lengths", "answer")
+"""The tensors of a probe; what it has beside them is read before its prompts."""
+
 _TEXTS = (
     "The glacier had lost half of its ice since the first survey, and the river that it fed was running low. "
     "Researchers who measured it every spring wrote in their report that",
@@ -38,6 +41,21 @@ def probe(texts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> d
         ids[row, : len(tokens)] = tokens
     lengths = np.array([len(tokens) for tokens in texts], np.int64)
     return {"input_ids": ids, "lengths": lengths, "answer": np.asarray(answers, np.int64)}
+
+
+def without_answers(texts: Sequence[Sequence[int]]) -> list[dict[str, np.ndarray]]:
+    """Probes for graphs that nothing answers for: each prompt goes on with what stands behind it in the texts.
+
+    Args:
+        texts: Tokens of each text.
+    """
+    endless = [token for text in texts for token in text] * (1 + 64 // max(1, sum(map(len, texts))))
+    made = []
+    for rows_ in BATCHES:
+        prompts_ = [[*texts[row % len(texts)], *endless][: rows_[row]] for row in rows_]
+        told = [[*texts[row % len(texts)], *endless][rows_[row] : rows_[row] + ANSWER] for row in rows_]
+        made.append(probe(prompts_, told))
+    return made
 
 
 def rows(feeds: dict[str, np.ndarray]) -> list[list[int]]:

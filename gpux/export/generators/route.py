@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir
 
 from gpux.events import Progress
-from gpux.export.generators import causal, encoder_decoder, fusing, generator, pictures
+from gpux.export.generators import causal, encoder_decoder, fusing, generator, hearing, pictures
 from gpux.export.generators.generator import Generator
 from gpux.export.generators.precisions import FULL
 from gpux.export.generators.variants import save, write
@@ -65,6 +65,8 @@ def run(
     sees = IMAGE in takes
     if sees:
         pictures.ask(made, output)
+    elif made.model.main_input_name == "input_features":
+        hearing.ask(made, output, encoder_decoder.sound_source(made.model).feeds["input_features"])
     else:
         generator.ask(made, output)
     components = [] if references_only else _export(made, output, variants, sees=sees)
@@ -94,7 +96,9 @@ def _export(made: Generator, output: Path, wanted: Sequence[str], *, sees: bool)
 
 def _programs(model: Any) -> dict[str, onnx_ir.Model]:
     if model.config.is_encoder_decoder:
-        return encoder_decoder.export(model, encoder_decoder.text_source(model.config))
+        sound = model.main_input_name == "input_features"
+        source = encoder_decoder.sound_source(model) if sound else encoder_decoder.text_source(model.config)
+        return encoder_decoder.export(model, source)
     program = causal.export(model)
     config = model.config.get_text_config(decoder=True)
     fusing.fuse(program, positions=int(getattr(config, "max_position_embeddings", 0) or 0))
