@@ -1,7 +1,7 @@
-"""Makes tiny models that read pictures and write, of random weights, and asks transformers for their answers.
+"""Makes tiny models that read pictures and write, of random weights, exports them, and asks transformers for their answers.
 
-Usage: python tiny_pictured.py DIRECTORY; every model's checkpoint is a folder in DIRECTORY, ``pictures`` holds a.png and b.png, and
-``answers.json`` what transformers says to each call of ``calls`` below.
+Usage: python tiny_pictured.py DIRECTORY; every model's checkpoint is a folder in DIRECTORY with its graphs, probes and references in
+it, ``pictures`` holds a.png and b.png, and ``answers.json`` what transformers says to each of :data:`CALLS`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ import torch
 import transformers as hf
 from PIL import Image
 from transformers import pipeline
+
+from gpux.events import silent
+from gpux.export.encoder import Clock
+from gpux.export.generators import pictures
+from gpux.export.generators.generator import Generator
+from gpux.export.generators.route import tidied
+from gpux.export.generators.variants import save
 
 WORDS = "<unk> <s> </s> <image> <|image_pad|> <|video_pad|> <|vision_start|> <|vision_end|> user assistant : what is this and that a the cat dog ? .".split()
 TEXT = {
@@ -246,6 +253,14 @@ def by_hand(model: Any, images: Any, words: Any, call: Any, full: bool) -> Any:
     return [{"input_text": said, "generated_text": whole_chat}]
 
 
+def export(model: Any, words: Any, folder: Path) -> None:
+    """Graphs, probes and references, as a pull makes them."""
+    model.config.use_cache = True
+    pictures.ask(Generator(model, words, Clock(silent)), folder)
+    for component, program in pictures.programs(model).items():
+        save(tidied(program), folder / "fp32" / f"{component}.onnx")
+
+
 def captions(name: str, folder: Path, pictures: Path) -> dict[str, Any]:
     """A captioner's checkpoint, and its answers as the pipeline of transformers 4 made them."""
     torch.manual_seed(5)
@@ -266,10 +281,12 @@ def captions(name: str, folder: Path, pictures: Path) -> dict[str, Any]:
             found = model.generate(**pixels, input_ids=ids, **NEW)
             said = words.batch_decode(found, skip_special_tokens=True)[0]
             answers[f"{name}/{stem}/a cat"] = [{"generated_text": said}]
+    export(model, words, folder)
     return answers
 
 
 def make(directory: Path) -> None:
+    directory.mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     (directory / "pictures").mkdir(exist_ok=True)
     answers = {}
@@ -306,6 +323,8 @@ def make(directory: Path) -> None:
                 }
                 for one in found
             ]
+        if name != "llava":  # which is pulled
+            export(model, processor[1] if byhand else processor.tokenizer, folder)
     for name in CAPTIONERS:
         answers |= captions(name, directory / name, directory / "pictures")
     (directory / "answers.json").write_text(json.dumps(answers))
