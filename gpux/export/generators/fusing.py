@@ -24,6 +24,7 @@ def fuse(model: ir.Model, *, positions: int) -> dict[str, int]:
         "rotary": fusing_rotary.fuse_rotary(rewriting, positions),
         "attention": fusing_linear.fuse_attention(rewriting),
         "gates": fusing_linear.fuse_gates(rewriting),
+        "experts": fusing_linear.fuse_experts(rewriting),
         "skips": fusing_norms.fuse_skips(rewriting),
         "head": fusing_linear.fuse_head(rewriting),
     }

@@ -19,6 +19,7 @@ from gpux.export.generators.rewriting import (
     permutes,
     producer,
     split_operands,
+    taken,
 )
 
 
@@ -111,6 +112,37 @@ def fuse_head(rewriting: Rewriting) -> int:
         count += 1
     rewriting.sweep()
     return count
+
+
+def fuse_experts(rewriting: Rewriting) -> int:
+    """Experts' weights in the order that their operator wants, put so while they are written; how many layers."""
+    count = 0
+    for node in rewriting.nodes("MoE"):
+        outer = producer(node.inputs[2], "Reshape")
+        turned = producer(outer.inputs[0], "Transpose") if outer else None
+        inner = producer(turned.inputs[0], "Reshape") if turned else None
+        weight = inner.inputs[0] if inner else None
+        if weight is None or weight.const_value is None or not permutes(turned, 0, 2, 1, 3):
+            continue
+        node.replace_input_with(2, rewriting.tensor(_interleaved(weight)))
+        count += 1
+    rewriting.sweep()
+    return count
+
+
+def _interleaved(weight: ir.Value) -> ir.LazyTensor:
+    tensor = weight.const_value
+    assert tensor is not None
+    name = f"{weight.name}.interleaved"
+
+    def turn(numbers: np.ndarray) -> np.ndarray:
+        experts, double, width = numbers.shape
+        halves = numbers.reshape(experts, 2, double // 2, width)
+        return np.ascontiguousarray(halves.transpose(0, 2, 1, 3)).reshape(numbers.shape)
+
+    return ir.LazyTensor(
+        lambda: ir.tensor(taken(tensor, turn), name=name), dtype=tensor.dtype, shape=tensor.shape, name=name
+    )
 
 
 def _unwrap(rewriting: Rewriting) -> None:

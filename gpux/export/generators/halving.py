@@ -16,6 +16,7 @@ _FULL = frozenset(
         *("TopK", "CumSum", "QMoE", "MoE"),
     }
 )
+_WHOLE = frozenset({"Shape", "Size", "ArgMax", "NonZero", "Less", "Greater", "Equal", "Not", "And", "Or"})
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 _GREATEST = float(np.finfo(np.float16).max)
 
@@ -113,12 +114,13 @@ def _node(
     if node.op_type == "ConstantOfShape" and _fills_float(node):
         kinds[node.outputs[0]] = _FLOAT
         return
+    floats = any(
+        kinds.get(value) or (_fixed(value) and value.dtype in {_FLOAT, _HALF})
+        for value in node.inputs
+        if value is not None
+    )
     for output in node.outputs:
-        if output.dtype in {_FLOAT, None} and any(
-            kinds.get(value) or (_fixed(value) and value.dtype in {_FLOAT, _HALF})
-            for value in node.inputs
-            if value is not None
-        ):
+        if output.dtype == _FLOAT or (output.dtype is None and floats and node.op_type not in _WHOLE):
             kinds[output] = wanted
             if output.dtype is not None and not output.is_graph_output():
                 output.dtype = wanted
