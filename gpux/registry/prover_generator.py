@@ -17,6 +17,7 @@ from gpux.export.generators import answers
 from gpux.generation import opening
 from gpux.generation.causal import Graph
 from gpux.generation.decoder import Decoder
+from gpux.generation.encoder_decoder import EncoderDecoder
 from gpux.generation.settings import GenerationSettings
 
 _LIMIT = 4096
@@ -54,6 +55,9 @@ def compare(graphs: Mapping[str, Graph], job: Mapping[str, Any], progress: Progr
 
 def run(decoder: Decoder, feeds: probes.Feeds) -> probes.Feeds:
     """The scores of a probe: ``prefill`` float32 [rows, vocabulary], ``decode`` float32 [rows, tokens, vocabulary]."""
+    heard = {name: array for name, array in feeds.items() if name not in answers.NAMES}
+    if heard and isinstance(decoder, EncoderDecoder):
+        decoder.begin(heard)
     prefill = decoder.prefill(answers.rows(feeds))
     steps = [decoder.step(tokens) for tokens in feeds["answer"].T]
     return {"prefill": prefill, "decode": np.stack(steps, 1)}

@@ -72,7 +72,8 @@ LAW = {
     "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio", "generation"},
     "tasks": BELOW_FIELDS | {"session", "text", "images", "audio", "pipelines", "generation"},
     "model": BELOW_TASKS | {"tasks", "the door"},
-    "loading": BELOW_TASKS | {"forecasting", "discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
+    "loading": BELOW_TASKS
+    | {"forecasting", "discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
     # Where the benchmark meets the store, the loader and the exporter's environment.
     "campaign": BELOW_TASKS | {"bench", "worker", "tasks", "model", "loading", "registry", "export"},
