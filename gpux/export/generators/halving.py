@@ -13,7 +13,7 @@ from gpux.export.generators.rewriting import Rewriting, attribute, taken
 _FULL = frozenset(
     {
         *("Cos", "Sin", "Pow", "ReduceMean", "ReduceSum", "Sqrt", "Reciprocal", "Exp", "Range"),
-        *("TopK", "CumSum", "QMoE", "MoE"),
+        *("TopK", "CumSum", "Clip", "Log", "QMoE", "MoE"),
     }
 )
 _WHOLE = frozenset({"Shape", "Size", "ArgMax", "NonZero", "Less", "Greater", "Equal", "Not", "And", "Or"})

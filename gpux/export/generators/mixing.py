@@ -51,7 +51,11 @@ def _mix(module: Any, hidden: Any, chosen: Any, weights: Any) -> Any:
     experts, double, width = module.gate_up_proj.shape
     dense = torch.zeros(hidden.shape[0], experts, dtype=weights.dtype).scatter(1, chosen, weights)
     # The node wants gate and up of each feature side by side.
-    joined = module.gate_up_proj.view(experts, 2, double // 2, width).transpose(1, 2).reshape(experts, double, width)
+    joined = (
+        module.gate_up_proj.view(experts, 2, double // 2, width)
+        .transpose(1, 2)
+        .reshape(experts, double, width)
+    )
     (mixed,) = torch.onnx.ops.symbolic_multi_out(
         "com.microsoft::MoE",
         (hidden, dense.clamp(min=_NEVER).log(), joined, None, module.down_proj),

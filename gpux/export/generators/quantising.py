@@ -138,7 +138,13 @@ class _Work:
         """A multiplication by a constant matrix → one by blocks; a bias that is added goes in."""
         weight = node.inputs[1]
         tensor = weight.const_value if weight is not None else None
-        if weight is None or tensor is None or len(tensor.shape) != 2 or tensor.size < _LEAST or _routes(node):
+        if (
+            weight is None
+            or tensor is None
+            or len(tensor.shape) != 2
+            or tensor.size < _LEAST
+            or _routes(node)
+        ):
             return
         by_rows = bool(attribute(node, "transB", 0))
         if attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1.0:
