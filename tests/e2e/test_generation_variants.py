@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import models
 import numpy as np
@@ -40,7 +41,7 @@ def scores(graph, ids):
         if spec.name.startswith("past")
     }
     found = []
-    for start, end in zip(CUTS, CUTS[1:], strict=False):
+    for start, end in pairwise(CUTS):
         feeds = {
             "input_ids": ids[:, start:end],
             "attention_mask": np.ones((1, end), np.int64),

@@ -20,6 +20,7 @@ def fuse(model: ir.Model, *, positions: int) -> dict[str, int]:
     """
     rewriting = Rewriting(model, "fused")
     found = {
+        "products": fusing_linear.fuse_products(rewriting),
         "norms": fusing_norms.fuse_norms(rewriting),
         "rotary": fusing_rotary.fuse_rotary(rewriting, positions),
         "attention": fusing_linear.fuse_attention(rewriting),

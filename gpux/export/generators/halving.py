@@ -29,7 +29,7 @@ def halve(model: ir.Model) -> None:
     given = {value for value in model.graph.inputs if value.dtype == _FLOAT}
     for value in given:
         value.dtype = _HALF
-    kinds = {value: _HALF for value in given}
+    kinds = dict.fromkeys(given, _HALF)
     for node in list(model.graph):
         _node(rewriting, node, full, kinds)
     for value in list(model.graph.outputs):
@@ -92,7 +92,8 @@ def _constants(rewriting: Rewriting, full: set[ir.Node]) -> None:
 
 def _rounded(numbers: np.ndarray) -> np.ndarray:
     # A mask's smallest number would become minus infinity, of which differences are no numbers.
-    return np.clip(numbers, -_GREATEST, _GREATEST).astype(np.float16)
+    halved: np.ndarray = np.clip(numbers, -_GREATEST, _GREATEST).astype(np.float16)
+    return halved
 
 
 def _node(
@@ -133,8 +134,6 @@ def _fills_float(node: ir.Node) -> bool:
 
 def _scores(rewriting: Rewriting, value: ir.Value) -> None:
     """Scores leave in fp32, under their own name."""
-    made = value.producer()
-    assert made is not None
     last = list(rewriting.graph)[-1]
     shape = value.shape
     value.name = "logits_half"

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from gpux.export.generators.blocks import Blocks, Scheme, count, quantise
-from gpux.export.generators.rewriting import CONTRIB, Rewriting, attribute, only, taken
+from gpux.export.generators.rewriting import CONTRIB, Rewriting, attribute, only, taken, weights
 
 _MULTIPLY = ("MatMul", "FusedMatMul", "Gemm", "MoE")
 _LEVEL = 4  # int8 activations inside the multiplication
@@ -152,7 +152,7 @@ class _Work:
         scheme = self._scheme(node, tensor.size)
         parts = self._parts(weight, turned=not by_rows, scheme=scheme)
         scheme = self._schemes[weight]
-        rows, width = [int(size) for size in tensor.shape][:: 1 if by_rows else -1]  # type: ignore[call-overload]
+        rows, width = [int(size) for size in tensor.shape][:: 1 if by_rows else -1]
         result, bias = node.outputs[0], node.inputs[2] if len(node.inputs) > 2 else None
         added = _bias(result)
         if added is not None and bias is None:
@@ -179,13 +179,12 @@ class _Work:
     def experts(self, node: ir.Node) -> None:
         """Experts → experts in blocks, of which a run reads those that it was sent to."""
         pair = [node.inputs[index] for index in (2, 4)]
-        tensors = [value.const_value for value in pair if value is not None]
+        matrices = [value for value in pair if value is not None and value.const_value is not None]
         scheme = self._recipe.linear
-        if any(tensor is None or int(tensor.shape[-1]) % scheme.block for tensor in tensors):
+        if len(matrices) < 2 or any(int(weights(one).shape[-1]) % scheme.block for one in matrices):
             return
         inputs: list[ir.Value | None] = [*node.inputs[:2], *[None] * 11]
-        for weight, place, zeros in zip(pair, (2, 5), (11, 12), strict=True):
-            assert weight is not None
+        for weight, place, zeros in zip(matrices, (2, 5), (11, 12), strict=True):
             inputs[place], inputs[place + 1], *rest = self._parts(weight, turned=False, scheme=scheme)
             inputs[zeros] = rest[0] if rest else None
         while inputs[-1] is None:
@@ -207,11 +206,11 @@ class _Work:
         tensor = table.const_value if table is not None else None
         if table is None or tensor is None or len(tensor.shape) != 2 or attribute(node, "axis", 0) != 0:
             return
-        width = int(tensor.shape[1])  # type: ignore[call-overload]
+        width = int(tensor.shape[1])
         scheme = self._schemes.get(table, self._recipe.head)
         if width % scheme.block or tensor.size < _LEAST or not tensor.dtype.is_floating_point():
             return
-        flat = (int(tensor.shape[0]), width * scheme.bits // 8)  # type: ignore[call-overload]
+        flat = (int(tensor.shape[0]), width * scheme.bits // 8)
         if table in self._known:
             packed, *rest = self._known[table]
             rows = ir.Value(
@@ -238,12 +237,10 @@ class _Work:
         self, weight: ir.Value, *, turned: bool, scheme: Scheme, flat: tuple[int, ...] | None = None
     ) -> list[ir.Value]:
         if weight not in self._known:
-            tensor = weight.const_value
-            assert tensor is not None
-            assert weight.name
+            tensor, name = weights(weight), weight.name or ""
             held = _Held(tensor, turned=turned, scheme=scheme)
             self._known[weight] = [
-                self._rewriting.tensor(one) for one in held.tensors(weight.name, tensor.dtype, flat)
+                self._rewriting.tensor(one) for one in held.tensors(name, tensor.dtype, flat)
             ]
             self._schemes[weight] = held.scheme
         return self._known[weight]
@@ -277,7 +274,7 @@ def _scores(node: ir.Node) -> bool:
     value = node.outputs[0]
     for _ in range(8):
         if value.is_graph_output():
-            return value.name == "logits"
+            return bool(value.name == "logits")
         if len(value.uses()) != 1:
             return False
         value = next(iter(value.uses()))[0].outputs[0]
