@@ -27,6 +27,7 @@ def fuse(model: ir.Model, *, positions: int) -> dict[str, int]:
         "gates": fusing_linear.fuse_gates(rewriting),
         "experts": fusing_linear.fuse_experts(rewriting),
         "skips": fusing_norms.fuse_skips(rewriting),
+        "places": fusing_linear.fuse_places(rewriting),
         "head": fusing_linear.fuse_head(rewriting),
     }
     return {name: count for name, count in found.items() if count}

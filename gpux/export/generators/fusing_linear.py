@@ -142,6 +142,29 @@ def fuse_gates(rewriting: Rewriting) -> int:
     return count
 
 
+def fuse_places(rewriting: Rewriting) -> int:
+    """The places of the sequence that are wanted, taken along their own axis instead of through two transpositions."""
+    count = 0
+    for node in rewriting.nodes("Transpose"):
+        taken_at = producer(node.inputs[0], "GatherND")
+        before = producer(taken_at.inputs[0], "Transpose") if taken_at else None
+        places = producer(taken_at.inputs[1], "Unsqueeze") if taken_at else None
+        swaps = permutes(node, 1, 0, 2) and before is not None and permutes(before, 1, 0, 2)
+        if (
+            not swaps
+            or before is None
+            or places is None
+            or taken_at is None
+            or attribute(taken_at, "batch_dims", 0)
+        ):
+            continue
+        made = rewriting.put(node, "Gather", [before.inputs[0], places.inputs[0]], {"axis": 1})
+        rewriting.replace(node.outputs[0], made.outputs[0])
+        count += 1
+    rewriting.sweep()
+    return count
+
+
 def fuse_head(rewriting: Rewriting) -> int:
     """``x · Eᵀ`` over a table that is read as rows too: the operator turns it, so that nobody stores it twice."""
     count = 0
