@@ -195,14 +195,15 @@ class _Attempt:
         """The graphs of a model that writes, in every variant."""
         settings = {"references_only": False, "variants": list(self.order.variants)}
         references, result = self._run_exporter(snapshot, python, toolchain, settings)
-        variants = []
+        variants, components = [], ()
         for name in self.order.variants:
             graphs = {part: self.folder / name / f"{part}.onnx" for part in result["components"]}
             proven = self._prove(graphs, name, references)
             paths = {part: path.relative_to(self.folder).as_posix() for part, path in graphs.items()}
             versions = dict(references.versions or {})
             variants.append(Variant(name, paths, toolchain.name, versions, proven.certificate))
-        return Converted(snapshot, proven.components, tuple(variants), references.parameters)
+            components = components or proven.components  # caches of half precision are their variants' own
+        return Converted(snapshot, components, tuple(variants), references.parameters)
 
     def ready(self) -> Converted:
         """The ``ready`` route: the repository's own graphs, the first of each variant that is proven."""

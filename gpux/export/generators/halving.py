@@ -107,7 +107,11 @@ def _node(
         if attribute(node, "to") == int(_FLOAT) and node not in full:
             node.attributes["to"] = ir.AttrInt64("to", int(_HALF))
         if attribute(node, "to") in {int(_FLOAT), int(_HALF)}:
-            kinds[node.outputs[0]] = ir.DataType(int(attribute(node, "to")))  # type: ignore[call-overload]
+            kinds[node.outputs[0]] = _FLOAT if attribute(node, "to") == int(_FLOAT) else _HALF
+            node.outputs[0].dtype = kinds[node.outputs[0]]
+        return
+    if node.op_type == "ConstantOfShape" and _fills_float(node):
+        kinds[node.outputs[0]] = _FLOAT
         return
     for output in node.outputs:
         if output.dtype in {_FLOAT, None} and any(
@@ -118,6 +122,11 @@ def _node(
             kinds[output] = wanted
             if output.dtype is not None and not output.is_graph_output():
                 output.dtype = wanted
+
+
+def _fills_float(node: ir.Node) -> bool:
+    filling = node.attributes.get("value")
+    return filling is None or filling.as_tensor().dtype == _FLOAT
 
 
 def _scores(rewriting: Rewriting, value: ir.Value) -> None:

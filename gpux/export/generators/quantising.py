@@ -14,7 +14,7 @@ from gpux.export.generators.blocks import Blocks, Scheme, count, quantise
 from gpux.export.generators.rewriting import CONTRIB, Rewriting, attribute, only, taken
 
 _LEVEL = 4  # int8 activations inside the multiplication
-_LEAST = 16 << 10  # numbers: what is smaller costs nothing as it is
+_LEAST = 2_048  # numbers: what is smaller costs nothing as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,13 @@ class _Held:
         rows, width = [int(size) for size in weight.shape][:: -1 if turned else 1]  # type: ignore[call-overload]
         self.rows, self.width = rows, width
 
-    def tensors(self, name: str, kind: ir.DataType) -> list[ir.LazyTensor]:
-        """What the operator is given: codes, scales, and zero points where there are some."""
+    def tensors(
+        self, name: str, kind: ir.DataType, flat: tuple[int, ...] | None = None
+    ) -> list[ir.LazyTensor]:
+        """What the operator is given: codes (in the shape ``flat``, if any), scales, and zero points where there are some."""
         blocks, bits = count(self.width, self.scheme), self.scheme.bits
         parts: list[tuple[str, ir.DataType, tuple[int, ...]]] = [
-            ("packed", ir.DataType.UINT8, (self.rows, blocks, self.scheme.block * bits // 8)),
+            ("packed", ir.DataType.UINT8, flat or (self.rows, blocks, self.scheme.block * bits // 8)),
             ("scales", kind, (self.rows, blocks)),
         ]
         if not self.scheme.symmetric:
@@ -92,8 +94,8 @@ class _Held:
         self._left = len(parts)
         return [
             ir.LazyTensor(
-                lambda part=part, dtype=dtype, name=name: ir.tensor(
-                    self._part(part).astype(dtype.numpy(), copy=False), name=f"{name}.{part}"
+                lambda part=part, dtype=dtype, shape=shape: ir.tensor(
+                    self._part(part).astype(dtype.numpy(), copy=False).reshape(shape), name=f"{name}.{part}"
                 ),
                 dtype=dtype,
                 shape=ir.Shape(shape),
@@ -172,18 +174,19 @@ class _Work:
         scheme = self._schemes.get(table, self._recipe.head)
         if width % scheme.block or tensor.size < _LEAST or not tensor.dtype.is_floating_point():
             return
-        parts = self._parts(table, turned=False, scheme=scheme)
-        rows = parts[0].const_value.shape[0]  # type: ignore[union-attr]
-        flat = ir.Value(
-            name=f"{table.name}.rows",
-            type=ir.TensorType(ir.DataType.UINT8),
-            shape=ir.Shape([rows, width * scheme.bits // 8]),
-        )
-        self.aliases.append((flat, parts[0]))
+        flat = (int(tensor.shape[0]), width * scheme.bits // 8)  # type: ignore[call-overload]
+        if table in self._known:
+            packed, *rest = self._known[table]
+            rows = ir.Value(
+                name=f"{table.name}.rows", type=ir.TensorType(ir.DataType.UINT8), shape=ir.Shape(flat)
+            )
+            self.aliases.append((rows, packed))
+        else:
+            rows, *rest = self._parts(table, turned=False, scheme=scheme, flat=flat)
         made = self._rewriting.put(
             node,
             "GatherBlockQuantized",
-            [flat, node.inputs[1], *parts[1:]],
+            [rows, node.inputs[1], *rest],
             {
                 "bits": scheme.bits,
                 "block_size": scheme.block,
@@ -194,14 +197,16 @@ class _Work:
         )
         self._rewriting.replace(node.outputs[0], made.outputs[0])
 
-    def _parts(self, weight: ir.Value, *, turned: bool, scheme: Scheme) -> list[ir.Value]:
+    def _parts(
+        self, weight: ir.Value, *, turned: bool, scheme: Scheme, flat: tuple[int, ...] | None = None
+    ) -> list[ir.Value]:
         if weight not in self._known:
             tensor = weight.const_value
             assert tensor is not None
             assert weight.name
             held = _Held(tensor, turned=turned, scheme=scheme)
             self._known[weight] = [
-                self._rewriting.tensor(one) for one in held.tensors(weight.name, tensor.dtype)
+                self._rewriting.tensor(one) for one in held.tensors(weight.name, tensor.dtype, flat)
             ]
             self._schemes[weight] = held.scheme
         return self._known[weight]
