@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -96,40 +97,29 @@ class OnnxRuntimeBound:
 
     def fork(self, rows: Sequence[int]) -> OnnxRuntimeBound:
         """Another one, with copies of these rows."""
-        order = list(rows)
-        state, held = self.contents()
-        made = OnnxRuntimeBound(
-            self._session,
-            self._device,
-            pairs={},
-            shapes={},
-            dtypes={},
-            held={name: array[order] for name, array in held.items()},
-            moving=self._moving,
-            failed=self._failed,
-        )
-        made.fill(self._pairs, {name: array[order] for name, array in state.items()})
+        made, order = copy(self), list(rows)
+        made.fill(*({n: v[order] for n, v in kept.items()} for kept in self.contents()), fresh=True)
         return made
 
     def join(self, other: Any) -> None:
         """Take another's rows."""
-        state, held = self.contents()
-        state2, held2 = other.contents()
-        for name, array in held.items():
-            self._held[name] = self._value(stacked(array, held2[name]))
-            self._binding.bind_ortvalue_input(name, self._held[name])
-        self.fill(self._pairs, {name: stacked(array, state2[name]) for name, array in state.items()})
+        both = zip(self.contents(), other.contents(), strict=True)
+        self.fill(*({n: stacked(v, more[n]) for n, v in kept.items()} for kept, more in both))
         other.close()
 
     def contents(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """What stays: the state, and further inputs."""
-        state = {name: value.numpy() for name, value in self._state.items()}
-        return state, {name: value.numpy() for name, value in self._held.items()}
+        state, held = ({n: v.numpy() for n, v in one.items()} for one in (self._state, self._held))
+        return state, held
 
-    def fill(self, pairs: Mapping[str, str], state: Mapping[str, np.ndarray]) -> None:
-        """Keep this from now on."""
-        self._pairs = dict(pairs)
-        self._state = {name: self._value(array) for name, array in state.items()}
+    def fill(
+        self, state: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], *, fresh: bool = False
+    ) -> None:
+        """Keep this from now on; in a binding of its own where it is another's copy."""
+        self._binding = self._session.io_binding() if fresh else self._binding
+        self._state, self._held = ({n: self._value(v) for n, v in kept.items()} for kept in (state, held))
+        for name, value in self._held.items():
+            self._binding.bind_ortvalue_input(name, value)
         self._bind()
 
     def close(self) -> None:

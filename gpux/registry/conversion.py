@@ -284,7 +284,7 @@ class _Attempt:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
             references.probes.unlink(missing_ok=True)  # of another graph
             if self.order.head.generates:
-                decoder_graph.make_probes(snapshot, summary, references.probes)
+                decoder_graph.make_probes(snapshot.directory, summary, references.probes)
             elif self.order.head.takes:  # else the proof finds them, by trying
                 made = probes.make(self._inputs(summary, snapshot))
                 probes.save(references.probes, probes.affordable(made, _per_token(summary)))
