@@ -57,6 +57,8 @@ class CausalDecoder:
         UnsupportedModel: The graph has no cache.
     """
 
+    part = CHUNK
+
     def __init__(self, graph: Graph, *, limit: int) -> None:
         self.limit = limit
         self.lengths: list[int] = []
@@ -106,12 +108,12 @@ class CausalDecoder:
         self.lengths = (lengths + added).tolist()
         return logits[:, 0]
 
-    def extend(self, tokens: Sequence[int]) -> np.ndarray:
+    def extend(self, tokens: Sequence[int], *, every: bool = True) -> np.ndarray:
         """Add several tokens to the only row."""
         if len(self.lengths) != 1:
             raise InvalidInput("several tokens can only be added to one row", hint="add them one by one")
         self._reserve(self.lengths[0] + len(tokens))
-        return self._read(tokens, every=True)
+        return self._read(tokens, every=every)
 
     def rewind(self, length: int) -> None:
         """Forget what the only row has behind so many tokens."""

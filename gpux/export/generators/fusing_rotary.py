@@ -23,6 +23,7 @@ from gpux.export.generators.rewriting import (
 
 _TABLE_MOST = 64 << 20  # bytes of both tables: above, positions are computed in every run
 _LARGEST = 2**31 - 1
+_ALIGNED = 16  # the operator rotates heads of multiples of this size
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def fuse_rotary(rewriting: Rewriting, positions: int) -> int:
             continue
         for index, turned in enumerate((query, key)):
             node.replace_input_with(index, _flat(rewriting, node, turned.source))
-        if table := tables.find(query):
+        table = tables.find(query) if _size(node) % _ALIGNED == 0 else None
+        if table:
             _rotate_inside(node, query, table)
         else:
             for index in (0, 1):
@@ -68,6 +70,13 @@ def fuse_rotary(rewriting: Rewriting, positions: int) -> int:
         count += 1
     rewriting.sweep()
     return count
+
+
+def _size(node: ir.Node) -> int:
+    """What a head keeps of each token; 1 where the graph does not say."""
+    past = node.inputs[3] if len(node.inputs) > 3 else None  # noqa: PLR2004 - the operator's fourth input
+    size = past.shape[3] if past is not None and past.shape is not None else 1
+    return size if isinstance(size, int) else 1
 
 
 def _rotate_inside(node: ir.Node, turned: _Turned, table: tuple[ir.Value, ir.Value, ir.Value]) -> None:
