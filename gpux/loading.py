@@ -98,6 +98,7 @@ def load(
     session = _opened(opening, artifact, available, decision)
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
+    ready.companion = partial(_companion, request)
     resolving = resolved - started - sum(watch.seconds.values())
     timings = {"resolve": resolving, "plan": planned - resolved, "open": opened - planned}
     timings["task"] = perf_counter() - opened
@@ -158,6 +159,19 @@ def providers(*, fresh: bool = False) -> tuple[Probe, ...]:
 def options() -> dict[str, tuple[Setting, ...]]:
     """Provider → the settings that :func:`load` takes for it as ``options``."""
     return {name: provider_settings(one) for name, one in discover().items()}
+
+
+def _companion(request: Request, name: str) -> Model:
+    """Another model, stored already, opened as the first one was asked for; a variant may stand behind its name."""
+    reference = parse(name)
+    return load(
+        Store().get(str(reference.base)),
+        provider=request.provider,
+        variant=reference.variant,
+        quality=request.quality,
+        threads=request.threads,
+        options=request.options,
+    )
 
 
 def _complete(asked: Request, artifact: Artifact) -> Request:
