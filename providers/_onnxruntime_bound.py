@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -95,32 +94,10 @@ class OnnxRuntimeBound:
                 self._held[name] = self._value(array[order])
                 self._binding.bind_ortvalue_input(name, self._held[name])
 
-    def fork(self, rows: Sequence[int]) -> OnnxRuntimeBound:
-        """Another one, with copies of these rows."""
-        made, order = copy(self), list(rows)
-        made.fill(*({n: v[order] for n, v in kept.items()} for kept in self.contents()), fresh=True)
-        return made
-
-    def join(self, other: Any) -> None:
-        """Take another's rows."""
-        both = zip(self.contents(), other.contents(), strict=True)
-        self.fill(*({n: stacked(v, more[n]) for n, v in kept.items()} for kept, more in both))
-        other.close()
-
     def contents(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """What stays: the state, and further inputs."""
-        state, held = ({n: v.numpy() for n, v in one.items()} for one in (self._state, self._held))
-        return state, held
-
-    def fill(
-        self, state: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], *, fresh: bool = False
-    ) -> None:
-        """Keep this from now on; in a binding of its own where it is another's copy."""
-        self._binding = self._session.io_binding() if fresh else self._binding
-        self._state, self._held = ({n: self._value(v) for n, v in kept.items()} for kept in (state, held))
-        for name, value in self._held.items():
-            self._binding.bind_ortvalue_input(name, value)
-        self._bind()
+        state = {name: value.numpy() for name, value in self._state.items()}
+        return state, {name: value.numpy() for name, value in self._held.items()}
 
     def close(self) -> None:
         """Let go of the memory."""
