@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from operator import sub
 from os import PathLike
 from pathlib import Path
 from threading import Thread
@@ -82,12 +83,11 @@ def load(
     on, as_ = components.read(provider, what="provider"), components.read(variant, what="variant")
     available = _available(*(on.values or (settings.provider(),)))
     watch = Stopwatch(progress)
-    first = next(iter(as_.values), None)
-    artifact, named = obtain(model, first, task=task, token=token, offline=offline, progress=watch)
+    wanted = next(iter(as_.values), None)
+    artifact, named = obtain(model, wanted, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
     asked = Request(on.rest or "", as_.rest or named, quality, threads, strict, dict(options or {}), batch)
-    request = _complete(asked, artifact)
-    task = _task(artifact, task)
+    request, task = _complete(asked, artifact), _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
     decision = _decision(artifact, available, request, pipeline, progress)
@@ -99,14 +99,16 @@ def load(
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
     ready.companion = partial(_companion, request)
-    resolving = resolved - started - sum(watch.seconds.values())
-    timings = {"resolve": resolving, "plan": planned - resolved, "open": opened - planned}
-    timings["task"] = perf_counter() - opened
-    if apart:  # as it was asked for, so that another process can ask for the same
-        request = replace(request, provider=provider or request.provider, variant=variant or request.variant)
-    loaded = Model(artifact, request, session.plan, session, ready, task=task, timings=timings)
-    loaded.preparation = watch.seconds
-    return loaded
+    moments = (started + sum(watch.seconds.values()), resolved, planned, opened, perf_counter())
+    timings = dict(zip(("resolve", "plan", "open", "task"), map(sub, moments[1:], moments), strict=False))
+    told = _repeatable(request, provider, variant) if apart else request
+    loaded = partial(Model, artifact, told, session.plan, session, ready, task=task, timings=timings)
+    return loaded(preparation=watch.seconds)
+
+
+def _repeatable(request: Request, provider: str | None, variant: str | None) -> Request:
+    """What was asked for as it was asked for, so that another process can ask for the same."""
+    return replace(request, provider=provider or request.provider, variant=variant or request.variant)
 
 
 def obtain(

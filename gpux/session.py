@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,23 +169,12 @@ def open_session(
         PlacementRefused: ``strict`` was asked for and part of the graph went elsewhere.
     """
     if component is None:
-        *first, last = artifact.variant(plan.variant).graphs
-        others: dict[str, Session] = {}
 
         def part(name: str) -> Session:
             own, place = (apart or {}).get(name, (plan, cache))
             return open_session(artifact, own, providers, component=name, cache=place, dimensions=dimensions)
 
-        try:
-            for name in first:
-                others[name] = part(name)
-            session = part(last)
-        except BaseException:
-            for other in others.values():
-                other.close()
-            raise
-        session.join(others)
-        return session
+        return _together(list(artifact.variant(plan.variant).graphs), part)
     graph = artifact.variant(plan.variant).graphs[component]
     prefix = graph.rpartition("/")[0]
     integrity.check(
@@ -201,6 +190,21 @@ def open_session(
     )
     session = Session(providers[plan.provider].open(artifact.path(graph), options), plan, component)
     _accept(session, plan)
+    return session
+
+
+def _together(names: Sequence[str], part: Callable[[str], Session]) -> Session:
+    """The last of the components, which holds the others; none stays open where one fails."""
+    others: dict[str, Session] = {}
+    try:
+        for name in names[:-1]:
+            others[name] = part(name)
+        session = part(names[-1])
+    except BaseException:
+        for other in others.values():
+            other.close()
+        raise
+    session.join(others)
     return session
 
 

@@ -80,16 +80,29 @@ def choose_task(
         # Speech and text models share endings: a configuration that says nothing of sound is a text model's. A model of texts
         # and pictures embeds and scores: what scores says more of what it is for.
         return min(trained, key=lambda task: (heads[task].takes != (TEXT,), not heads[task].scores))
+    raise _unknown(heads, name, saved, takes=takes, fitting=fitting, pipeline_tag=pipeline_tag)
+
+
+def _unknown(
+    heads: Mapping[str, Head],
+    name: str,
+    saved: str | None,
+    *,
+    takes: Collection[str],
+    fitting: list[str],
+    pipeline_tag: str | None,
+) -> UnsupportedModel:
+    """The error for a checkpoint that answers no task of this version."""
     if saved and saved.endswith("ForConditionalGeneration") and {TEXT, IMAGE} <= set(takes):
         known = [each for head in heads.values() if head.generates for each in head.classes]
-        raise UnsupportedModel(
+        return UnsupportedModel(
             f"`{name}` is a {saved}, which reads pictures and writes texts in a way that GPUX does not run yet",
             hint=f"the classes that run are {', '.join(known)}",
             architecture=saved,
         )
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
-        raise UnsupportedModel(
+        return UnsupportedModel(
             f"`{name}` answers {other}, which this version does not run",
             hint=f"--task {' or --task '.join(fitting)} uses it without its head"
             if fitting
@@ -97,7 +110,7 @@ def choose_task(
             task=other,
             architecture=saved,
         )
-    raise UnsupportedModel(
+    return UnsupportedModel(
         f"nothing in `{name}` says which task it answers"
         + ("" if saved else ": its config.json names no architecture"),
         hint=f"say it with --task {'|'.join(heads)}",
