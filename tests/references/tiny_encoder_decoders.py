@@ -44,10 +44,6 @@ T5: dict[str, Any] = {
 }  # fmt: skip
 FAMILIES: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     "t5": ("T5Config", "T5ForConditionalGeneration", T5),
-        "MT5Config",
-        "MT5ForConditionalGeneration",
-        {**T5, "d_kv": 16, "num_layers": 1, "num_decoder_layers": 1},
-    ),
     "bart": ("BartConfig", "BartForConditionalGeneration", BART),
     "marian": ("MarianConfig", "MarianMTModel", {**BART, "pad_token_id": 119, "decoder_start_token_id": 119}),
     "m2m100": ("M2M100Config", "M2M100ForConditionalGeneration", BART),
