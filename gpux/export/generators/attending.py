@@ -153,7 +153,7 @@ def _node(
 ) -> Sequence[Any]:
     """The node: what is attended to, and both buffers."""
     query, key, _ = states
-    return torch.onnx.ops.symbolic_multi_out(
+    found: Sequence[Any] = torch.onnx.ops.symbolic_multi_out(
         "com.microsoft::GroupQueryAttention",
         (
             *(each.transpose(1, 2).flatten(2) for each in states),
@@ -172,6 +172,7 @@ def _node(
         ),
         version=1,
     )
+    return found
 
 
 def _optional(bias: Any, sink: Any) -> tuple[Any, ...]:
