@@ -102,7 +102,7 @@ class Encoding(torch.nn.Module):  # type: ignore[misc]
         crossed = Kept()
         cache = EncoderDecoderCache(PassThrough(), crossed)
         one = torch.zeros(batch, 1, dtype=torch.long)
-        self.model(**feeds, decoder_input_ids=one, use_cache=True, **{_cache_name(self.model): cache})
+        self.model(**feeds, decoder_input_ids=one, use_cache=True, **{cache_name(self.model): cache})
         return [tensor for layer in sorted(crossed.pairs) for tensor in crossed.pairs[layer]]
 
 
@@ -135,7 +135,7 @@ class Decoding(torch.nn.Module):  # type: ignore[misc]
         )
         # Never read, for what the decoder wants of it is projected already; its shape is.
         states = torch.zeros(cross[0].shape[0], cross[0].shape[2], self.width)
-        arguments: dict[str, Any] = {_cache_name(self.model): current.cache()}
+        arguments: dict[str, Any] = {cache_name(self.model): current.cache()}
         if "position_ids" in inspect.signature(self.model.get_decoder().forward).parameters:
             arguments["decoder_position_ids"] = current.positions
         head = self.model.get_output_embeddings()
@@ -298,7 +298,8 @@ def _named(prefix: str, layers: int) -> tuple[str, ...]:
     return tuple(f"{prefix}.{layer}.{kind}" for layer in range(layers) for kind in _KINDS)
 
 
-def _cache_name(model: Any) -> str:
+def cache_name(model: Any) -> str:
+    """What the model calls the cache that it is given."""
     # transformers 5.24 renamed it; the old name warns.
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
@@ -317,7 +318,7 @@ def _self_attention(model: Any, layers: int) -> tuple[int, int]:
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             decoder_input_ids=torch.zeros(1, 1, dtype=torch.long),
             use_cache=True,
-            **{_cache_name(model): cache},
+            **{cache_name(model): cache},
         )
     if len(seen.pairs) != layers:
         raise UnsupportedModel(
