@@ -149,6 +149,7 @@ def open_session(
     component: str | None = None,
     cache: Path | None = None,
     dimensions: Mapping[str, tuple[int, int, int]] | None = None,
+    apart: Mapping[str, tuple[Plan, Path | None]] | None = None,
 ) -> Session:
     """Open an artifact, or one component of it, as the plan says.
 
@@ -159,6 +160,7 @@ def open_session(
         component: Which graph of it; all, of which the last is given back, when ``None``.
         cache: Where the provider may keep what it compiles.
         dimensions: The sizes that the task will ask for; see :class:`gpux.provider.Options`.
+        apart: Components that have a plan of their own → that, and where its provider may keep what it compiles.
 
     Raises:
         CorruptArtifact: A file was altered since it was stored.
@@ -169,14 +171,15 @@ def open_session(
     if component is None:
         *first, last = artifact.variant(plan.variant).graphs
         others: dict[str, Session] = {}
+
+        def part(name: str) -> Session:
+            own, place = (apart or {}).get(name, (plan, cache))
+            return open_session(artifact, own, providers, component=name, cache=place, dimensions=dimensions)
+
         try:
             for name in first:
-                others[name] = open_session(
-                    artifact, plan, providers, component=name, cache=cache, dimensions=dimensions
-                )
-            session = open_session(
-                artifact, plan, providers, component=last, cache=cache, dimensions=dimensions
-            )
+                others[name] = part(name)
+            session = part(last)
         except BaseException:
             for other in others.values():
                 other.close()

@@ -16,7 +16,7 @@ from ._openvino_import import opset
 from ._openvino_scores import Scores, attend, mask
 
 OPERATOR, DOMAIN = "GroupQueryAttention", "com.microsoft"
-_UNKNOWN = {9: "position_ids", 10: "attention_bias", 12: "k_scale", 13: "v_scale"}
+_UNKNOWN = {10: "attention_bias", 12: "k_scale", 13: "v_scale"}
 """Optional inputs that are not translated."""
 
 
@@ -56,7 +56,7 @@ def converter(found: list[Attention]) -> Callable[[Any], list[Any]]:
         before = _before(query, inputs[5], inputs[6])
         if int(node.get_attribute("do_rotary", 0)):
             turned = bool(int(node.get_attribute("rotary_interleaved", 0)))
-            at = opset().add(count(query, 2), before)
+            at = inputs[9] if is_given(inputs, 9) else opset().add(count(query, 2), before)
             query, key = (rotated(one, at, inputs[7], inputs[8], interleaved=turned) for one in (query, key))
         how = Scores(
             scale=float(node.get_attribute("scale", 0.0)) or size**-0.5,

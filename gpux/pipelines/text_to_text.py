@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
-from gpux.generation.beams import search
 from gpux.generation.conversations import Conversation
 from gpux.generation.encoder_decoder import EncoderDecoder, text_feeds
 from gpux.generation.loop import Answering, Generated
@@ -169,9 +168,9 @@ class TextToTextPipeline(GeneratingPipeline):
     def _search(
         self, prompts: list[list[int]], settings: GenerationSettings, cancelled: Callable[[], bool]
     ) -> list[list[Generated]]:
-        with self._conversations.take(prompts, reuse=False) as conversation:
+        with self.conversations.take(prompts, reuse=False) as conversation:
             starts = self._begin(conversation, prompts, settings)
-            found = search(conversation.decoder, starts, settings, cancelled=cancelled)
+            found = self._found(conversation, starts, settings, cancelled)
         return [
             [self._told(beam, prompt, settings) for beam in beams]
             for prompt, beams in zip(prompts, found, strict=True)

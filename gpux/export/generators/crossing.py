@@ -129,6 +129,8 @@ def _standing_in(part: Any, current: Crossing) -> tuple[str, Any]:
         return "forward", lambda self, *_, **__: _embedded(self, current.positions)
     if name == "TrOCRAttention":
         return "forward", lambda self, hidden_states, **told: _trocr(self, hidden_states, current, **told)
+    if name == "BlipTextSelfAttention":
+        return "forward", lambda self, hidden_states, **told: _blip(self, hidden_states, current, **told)
     return "", None
 
 
@@ -149,6 +151,25 @@ def _trocr(
         key, value = current.cross[part.layer_idx]
     out, _weights = current.attend(part, heads(part.q_proj(states)), key, value, scaling=part.scaling)
     return part.out_proj(out.flatten(2)), None
+
+
+def _blip(
+    part: Any, states: Any, current: Crossing, *, encoder_hidden_states: Any = None, **_: Any
+) -> tuple[Any, None]:
+    """The attention of BLIP's decoder, which transformers 5.24 does not send through its attention interface.
+
+    Source: https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/models/blip/modeling_blip_text.py
+    """
+
+    def heads(projected: Any) -> Any:
+        return projected.unflatten(2, (part.num_attention_heads, part.attention_head_size)).transpose(1, 2)
+
+    if encoder_hidden_states is None:
+        key, value = heads(part.key(states)), heads(part.value(states))
+    else:
+        key, value = current.cross[part.layer_idx]
+    out, _weights = current.attend(part, heads(part.query(states)), key, value)
+    return out.flatten(2), None
 
 
 def _embedded(part: Any, positions: Any) -> Any:

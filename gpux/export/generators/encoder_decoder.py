@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from gpux.errors import UnsupportedModel
 from gpux.export import checkpoint
-from gpux.export.generators.attending import PassThrough
+from gpux.export.generators.attending import PassThrough, attending
 from gpux.export.generators.crossing import Crossing, Kept, Pair, crossing
 from gpux.export.symbolic import sizes_kept
 
@@ -98,11 +98,17 @@ class Encoding(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, feeds: dict[str, Any]) -> list[Any]:
         """Inputs by name → ``[key, value, key, …]``, each [batch, heads, source, head_dim]."""
-        batch = next(iter(feeds.values())).shape[0]
+        states = self.model.get_encoder()(**feeds)
         crossed = Kept()
         cache = EncoderDecoderCache(PassThrough(), crossed)
-        one = torch.zeros(batch, 1, dtype=torch.long)
-        self.model(**feeds, decoder_input_ids=one, use_cache=True, **{cache_name(self.model): cache})
+        one = torch.zeros(states.last_hidden_state.shape[0], 1, dtype=torch.long)
+        with attending(self.model, _unread):
+            self.model(
+                encoder_outputs=states,
+                decoder_input_ids=one,
+                use_cache=True,
+                **{cache_name(self.model): cache},
+            )
         return [tensor for layer in sorted(crossed.pairs) for tensor in crossed.pairs[layer]]
 
 
@@ -296,6 +302,11 @@ def _pairs(tensors: Sequence[Any]) -> list[Pair]:
 
 def _named(prefix: str, layers: int) -> tuple[str, ...]:
     return tuple(f"{prefix}.{layer}.{kind}" for layer in range(layers) for kind in _KINDS)
+
+
+def _unread(_module: Any, query: Any, *_: Any, **__: Any) -> tuple[Any, None]:
+    """The attention of a decoder whose outputs nobody reads: the shortest to trace."""
+    return query.transpose(1, 2), None
 
 
 def cache_name(model: Any) -> str:

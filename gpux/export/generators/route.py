@@ -11,10 +11,11 @@ from typing import Any
 import onnx_ir
 
 from gpux.events import Progress
-from gpux.export.generators import causal, encoder_decoder, fusing, generator, hearing
+from gpux.export.generators import causal, encoder_decoder, fusing, generator, hearing, pictures
 from gpux.export.generators.generator import Generator
 from gpux.export.generators.precisions import FULL
 from gpux.export.generators.variants import save, write
+from gpux.head import IMAGE
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
 
@@ -52,7 +53,7 @@ def run(
     Raises:
         UnsupportedModel: transformers does not know the architecture, or it cannot be exported.
     """
-    del outputs, takes
+    del outputs
     made = generator.load(
         source,
         output,
@@ -61,11 +62,14 @@ def run(
         trust_remote_code=trust_remote_code,
         progress=progress,
     )
-    if made.model.main_input_name == "input_features":
+    sees = IMAGE in takes
+    if sees:
+        pictures.ask(made, output)
+    elif made.model.main_input_name == "input_features":
         hearing.ask(made, output, encoder_decoder.sound_source(made.model).feeds["input_features"])
     else:
         generator.ask(made, output)
-    components = [] if references_only else _export(made, output, variants)
+    components = [] if references_only else _export(made, output, variants, sees=sees)
     return {
         "components": components,
         "parameters": sum(p.numel() for p in made.model.parameters()),
@@ -74,9 +78,9 @@ def run(
     }
 
 
-def _export(made: Generator, output: Path, wanted: Sequence[str]) -> list[str]:
+def _export(made: Generator, output: Path, wanted: Sequence[str], *, sees: bool) -> list[str]:
     made.clock.step("exporting the graph")
-    programs = _programs(made.model)
+    programs = pictures.programs(made.model) if sees else _programs(made.model)
     made.clock.step("writing the graph")
     for component, program in programs.items():
         save(tidied(program), output / FULL / f"{component}.onnx")
