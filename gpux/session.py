@@ -27,13 +27,15 @@ class Session:
         inputs: The graph's inputs.
         outputs: The graph's outputs.
         parts: Every component of the model by name, this one among them; a model of one graph has one.
+        own: The placement of this component alone, where ``placement`` is that of all.
     """
 
     def __init__(self, opened: Opened, plan: Plan, name: str = "model") -> None:
         self._opened: Opened | None = opened
         self.plan = plan
         self.parts: dict[str, Session] = {name: self}
-        self.placement: Placement = opened.placement()
+        self.own: Placement = opened.placement()
+        self.placement = self.own
         self.inputs: tuple[TensorSpec, ...] = opened.inputs
         self.outputs: tuple[TensorSpec, ...] = opened.outputs
         self._expected = [(spec.name, _dtype(spec.dtype), len(spec.shape)) for spec in opened.inputs]
@@ -93,7 +95,7 @@ class Session:
     def join(self, parts: Mapping[str, Session]) -> None:
         """Become the last of a model's components: its placement is that of all, and closing it closes them."""
         self.parts = {**parts, **self.parts}
-        self.placement = together([part.placement for part in self.parts.values()])
+        self.placement = together([part.own for part in self.parts.values()])
 
     def __enter__(self) -> Session:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import models
@@ -18,9 +19,9 @@ from gpux.binding import Bindable
 from gpux.discovery import discover
 from gpux.errors import InvalidInput, UnknownVariant, UsageError
 from gpux.export import probes
+from gpux.generation.encoder_decoder import EncoderDecoder
 from gpux.provider import Options, find
 from gpux.registry import prover_generator, prover_pictures
-from gpux.generation.encoder_decoder import EncoderDecoder
 
 EXPORTED = [name for name in MODELS if name != "llava"]
 PARTS = ("vision", "embedder", "decoder")
@@ -59,7 +60,8 @@ def stored(folder, task):
         if path.is_file() and path.suffix != ".safetensors"
     ]
     parity = (OutputParity("decode", 0.0, 0.0, 1.0, 1.0),)
-    certificate = Certificate("exact", "pytorch fp32", "cpu", "x 1", ("1×5",), parity)
+    runtime = f"onnxruntime {version('onnxruntime')}"
+    certificate = Certificate("exact", "pytorch fp32", "cpu", runtime, ("1×5",), parity)
     manifest = Manifest(
         schema=1,
         gpux="0",
@@ -202,7 +204,7 @@ def test_components_have_providers_of_their_own(made, opened):
         assert {part.plan.provider for part in model.session.parts.values()} == {"cpu"}
         assert model.session.parts["vision"].plan is not model.session.parts["embedder"].plan
         assert sum(model.placement.nodes.values()) == sum(
-            sum(part.placement.nodes.values()) for part in model.session.parts.values()
+            sum(part.own.nodes.values()) for part in model.session.parts.values()
         )
         assert model.generate(item, **NEW).tokens == opened("maira").generate(item, **NEW).tokens
     with pytest.raises(UsageError, match="no component `visoin`") as caught:
