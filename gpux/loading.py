@@ -36,8 +36,8 @@ from gpux.reference import MLPACKAGE, default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
 
-_IN_MEMORY = {"cpu", "openvino"}
-"""Providers that compute in the process's own memory."""
+_PROCESS = "cpu"
+"""The provider whose memory is this process's own, and whose needs are known."""
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
 
@@ -92,14 +92,13 @@ def load(
     resolved = perf_counter()
     decision = _decision(artifact, available, request, pipeline, progress)
     apart = _apart(artifact, request, on, as_, partial(_decision, artifact, available, pipeline=pipeline))
-    chosen = decision.plan()
-    _affordable(artifact, chosen)
-    opening = _Opening(artifact, chosen, available, decision, apart)
+    opening = _Opening(artifact, _affordable(artifact, decision.plan()), available, decision, apart)
     planned = perf_counter()
     pipeline.prefetch(artifact)
     session = _opened(opening, artifact, available, decision)
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
+    ready.companion = partial(_companion, request)
     resolving = resolved - started - sum(watch.seconds.values())
     timings = {"resolve": resolving, "plan": planned - resolved, "open": opened - planned}
     timings["task"] = perf_counter() - opened
@@ -160,6 +159,19 @@ def providers(*, fresh: bool = False) -> tuple[Probe, ...]:
 def options() -> dict[str, tuple[Setting, ...]]:
     """Provider → the settings that :func:`load` takes for it as ``options``."""
     return {name: provider_settings(one) for name, one in discover().items()}
+
+
+def _companion(request: Request, name: str) -> Model:
+    """Another model, stored already, opened as the first one was asked for; a variant may stand behind its name."""
+    reference = parse(name)
+    return load(
+        Store().get(str(reference.base)),
+        provider=request.provider,
+        variant=reference.variant,
+        quality=request.quality,
+        threads=request.threads,
+        options=request.options,
+    )
 
 
 def _complete(asked: Request, artifact: Artifact) -> Request:
@@ -298,10 +310,10 @@ def _opened(
             opening = _Opening(artifact, decision.fail(opening.plan, error), available, decision, {})
 
 
-def _affordable(artifact: Artifact, chosen: Plan) -> None:
-    """Refuse what this process's memory cannot hold; a device of its own has its own errors."""
-    if chosen.provider not in _IN_MEMORY:
-        return
+def _affordable(artifact: Artifact, chosen: Plan) -> Plan:
+    """The plan, unless this process's memory cannot hold what it opens; a device with memory of its own has its own errors."""
+    if chosen.provider != _PROCESS:
+        return chosen
     low = chosen.options.get("memory") == "low"
     others = [
         forecast(artifact, one.name)
@@ -310,6 +322,7 @@ def _affordable(artifact: Artifact, chosen: Plan) -> None:
     ]
     found = forecast(artifact, chosen.variant, memory="low" if low else "fast")
     check(found, artifact.reference, others, low=low)
+    return chosen
 
 
 def _available(*wanted: str) -> dict[str, Provider]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpux.errors import UnsupportedModel
 from gpux.export.modalities import TIMM, given, model_type
-from gpux.head import TEXT, Head
+from gpux.head import IMAGE, TEXT, Head
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -80,6 +80,13 @@ def choose_task(
         # Speech and text models share endings: a configuration that says nothing of sound is a text model's. A model of texts
         # and pictures embeds and scores: what scores says more of what it is for.
         return min(trained, key=lambda task: (heads[task].takes != (TEXT,), not heads[task].scores))
+    if saved and saved.endswith("ForConditionalGeneration") and {TEXT, IMAGE} <= set(takes):
+        known = [each for head in heads.values() if head.generates for each in head.classes]
+        raise UnsupportedModel(
+            f"`{name}` is a {saved}, which reads pictures and writes texts in a way that GPUX does not run yet",
+            hint=f"the classes that run are {', '.join(known)}",
+            architecture=saved,
+        )
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
         raise UnsupportedModel(
@@ -143,6 +150,8 @@ def fits(head: Head, saved: str | None, takes: Collection[str] = (), kind: str |
 
     An empty suffix stands for the bare encoder, which every class has; where such a task is some kinds' own, only they fit.
     """
+    if head.generates and saved in head.classes:
+        return True  # what it writes with may stand in its configuration as if it were given texts
     if takes and set(takes) != set(head.takes):
         return False
     if saved is None:

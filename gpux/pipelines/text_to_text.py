@@ -168,7 +168,7 @@ class TextToTextPipeline(GeneratingPipeline):
     def _search(
         self, prompts: list[list[int]], settings: GenerationSettings, cancelled: Callable[[], bool]
     ) -> list[list[Generated]]:
-        with self._conversations.take(prompts, reuse=False) as conversation:
+        with self.conversations.take(prompts, reuse=False) as conversation:
             starts = self._begin(conversation, prompts, settings)
             found = self._found(conversation, starts, settings, cancelled)
         return [

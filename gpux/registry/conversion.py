@@ -195,7 +195,8 @@ class _Attempt:
         """The graphs of a model that writes, in every variant."""
         settings = {"references_only": False, "variants": list(self.order.variants)}
         references, result = self._run_exporter(snapshot, python, toolchain, settings)
-        variants, components = [], ()
+        variants: list[Variant] = []
+        components: tuple[Component, ...] = ()
         for name in self.order.variants:
             graphs = {part: self.folder / name / f"{part}.onnx" for part in result["components"]}
             proven = self._prove(graphs, name, references)

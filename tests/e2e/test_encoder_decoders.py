@@ -191,7 +191,7 @@ def test_languages_are_tokens(tiny, answers, store):
         for source, target in (("en", "de"), ("fr", "en")):
             found = model(TEXTS, src_lang=source, tgt_lang=target, max_new_tokens=6)
             wanted = [
-                text.removeprefix(f"__{target}__").replace("__nl__", "").replace("__lv__", "")
+                text.removeprefix(f"__{target}__").replace("__nl__", "").replace("__lv__", "").strip()
                 for text in answers["m2m100"][f"{source}-{target}"]
             ]
             assert [each["translation_text"] for each in found] == wanted

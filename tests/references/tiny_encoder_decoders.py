@@ -187,7 +187,8 @@ def m2m100(directory: Path) -> dict[str, Any]:
             found += tokenizer.batch_decode(out, skip_special_tokens=True)
         return found
 
-    return {"en-de": answers("en", "de"), "fr-en": answers("fr", "en"), "ids": ids(tokenizer)}
+    found = {"fr-en": answers("fr", "en"), "en-de": answers("en", "de")}
+    return {**found, "ids": ids(tokenizer)}
 
 
 def marian(directory: Path) -> dict[str, Any]:
