@@ -163,10 +163,10 @@ class PictureDecoder(CausalDecoder):
                 row.next += stays
         return super().step(tokens, active=active)
 
-    def extend(self, tokens: Sequence[int]) -> np.ndarray:
+    def extend(self, tokens: Sequence[int], *, every: bool = True) -> np.ndarray:
         """Add several tokens to the only row."""
         self._place(self._where[0], self.lengths[0], np.asarray(tokens, np.int64))
-        return super().extend(tokens)
+        return super().extend(tokens, every=every)
 
     def rewind(self, length: int) -> None:
         """Forget what the only row has behind so many tokens."""

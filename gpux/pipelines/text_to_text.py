@@ -113,14 +113,14 @@ class TextToTextPipeline(GeneratingPipeline):
 
     def emit(
         self, item: Any, *, cancelled: Callable[[], bool] = lambda: False, **parameters: Any
-    ) -> Generator[Piece, None, Generated]:
+    ) -> Generator[Piece, None, Generated | list[Generated]]:
         """One answer in pieces; one piece where beams are searched, as many models' own settings say."""
         settings, _ = self._settings(parameters)
         if settings.num_beams == 1 or settings.num_return_sequences > 1:
             return (yield from super().emit(item, cancelled=cancelled, **parameters))
         ((whole,),) = self.write([item], cancelled=cancelled, **parameters)
         if whole.tokens:
-            yield Piece(whole.text, token=whole.tokens[-1], tokens=len(whole.tokens))
+            yield Piece(whole.text, tokens=whole.tokens)
         return whole
 
     def _settings(self, parameters: Mapping[str, Any]) -> tuple[GenerationSettings, dict[str, Any]]:

@@ -17,7 +17,6 @@ import numpy as np
 from gpux.artifact import Artifact
 from gpux.errors import InvalidInput
 from gpux.fields import Fields
-from gpux.generation.beams import search
 from gpux.generation.conversations import Conversation
 from gpux.generation.encoder_decoder import EncoderDecoder
 from gpux.generation.loop import Answering, Generated
@@ -214,9 +213,9 @@ class TaskPipeline(GeneratingPipeline):
     def _search(
         self, prompts: list[list[int]], settings: GenerationSettings, cancelled: Callable[[], bool]
     ) -> list[list[Generated]]:
-        with self._conversations.take(prompts, reuse=False) as conversation:
+        with self.conversations.take(prompts, reuse=False) as conversation:
             self._begin(conversation, prompts)
-            found = search(conversation.decoder, prompts, settings, cancelled=cancelled)
+            found = self._found(conversation, prompts, settings, cancelled)
         return [
             [self._told(beam, prompt, settings) for beam in beams]
             for prompt, beams in zip(prompts, found, strict=True)
