@@ -87,9 +87,15 @@ def choose_task(
             hint=f"the classes that run are {', '.join(known)}",
             architecture=saved,
         )
+    raise _unanswered(heads, saved, fitting, pipeline_tag, name)
+
+
+def _unanswered(
+    heads: Mapping[str, Head], saved: str | None, fitting: list[str], pipeline_tag: str | None, name: str
+) -> UnsupportedModel:
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
-        raise UnsupportedModel(
+        return UnsupportedModel(
             f"`{name}` answers {other}, which this version does not run",
             hint=f"--task {' or --task '.join(fitting)} uses it without its head"
             if fitting
@@ -97,7 +103,7 @@ def choose_task(
             task=other,
             architecture=saved,
         )
-    raise UnsupportedModel(
+    return UnsupportedModel(
         f"nothing in `{name}` says which task it answers"
         + ("" if saved else ": its config.json names no architecture"),
         hint=f"say it with --task {'|'.join(heads)}",
