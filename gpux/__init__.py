@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gpux.campaign import sweep
     from gpux.doctor import diagnose
     from gpux.export.toolchains import exporters, install_exporter
+    from gpux.forecasting import forecast
     from gpux.loading import load, options, plan, providers
     from gpux.machine.findings import findings
     from gpux.model import Model
@@ -53,6 +54,7 @@ __all__ = [
     "errors",
     "exporters",
     "findings",
+    "forecast",
     "forget",
     "install_exporter",
     "load",
@@ -87,6 +89,7 @@ _HOMES = {
     "diagnose": "gpux.doctor",
     "exporters": "gpux.export.toolchains",
     "findings": "gpux.machine.findings",
+    "forecast": "gpux.forecasting",
     "forget": "gpux.race",
     "install_exporter": "gpux.export.toolchains",
     "load": "gpux.loading",

@@ -31,7 +31,8 @@ GpuxError
 ├── ProviderError           plan and session
 │   ├── ProviderUnavailable a named provider cannot run here
 │   ├── NoCandidate         no provider × variant fits the request
-│   └── PlacementRefused    strict was asked for and part of the graph went elsewhere
+│   ├── PlacementRefused    strict was asked for and part of the graph went elsewhere
+│   └── MemoryRefused       it would take more memory than this process may have
 ├── ExtraMissing            an optional library is not installed
 └── RunFailed               the runtime failed while it ran a graph
 """
@@ -209,6 +210,10 @@ class NoCandidate(ProviderError):
 
 class PlacementRefused(ProviderError):
     """``strict`` was asked for and part of the graph went to another provider."""
+
+
+class MemoryRefused(ProviderError):
+    """Opening the model would take more memory than this process may have."""
 
 
 class ExtraMissing(GpuxError):

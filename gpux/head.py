@@ -26,6 +26,7 @@ class Head:
         kinds: Kinds of sentence-transformers models that answer it (``CrossEncoder``), which their own files name. A head that
             every encoder fits is only theirs.
         generates: Whether the model writes its answer token by token.
+        others: Heads of other kinds of models that answer the same task, such as those that write where this one classifies.
     """
 
     auto: str | tuple[str, ...]
@@ -38,6 +39,17 @@ class Head:
     classes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     generates: bool = False
+    others: tuple[Head, ...] = ()
+
+    def of(self, saved: str | None) -> Head:
+        """The head of a model that was saved from a class of that name: this one, unless only another kind's has its weights."""
+        if saved is None or self.carries(saved):
+            return self
+        return next((other for other in self.others if other.carries(saved)), self)
+
+    def carries(self, saved: str) -> bool:
+        """Whether a class of that name carries the head's weights. An empty suffix is every class's."""
+        return saved in self.classes if self.classes else any(map(saved.endswith, self.suffixes))
 
     @property
     def autos(self) -> tuple[str, ...]:

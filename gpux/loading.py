@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from operator import sub
 from os import PathLike
+from pathlib import Path
 from threading import Thread
 from time import perf_counter
 from typing import Any
@@ -23,16 +25,20 @@ from gpux.errors import (
     UsageError,
 )
 from gpux.events import Progress, Stopwatch, silent
+from gpux.forecasting import check, forecast
 from gpux.machine import probes
 from gpux.machine.deciding import Decision
 from gpux.model import Model
 from gpux.pipelines.pipeline import Pipeline
-from gpux.planning import AUTO, Plan, Request, free
+from gpux.planning import AUTO, Plan, Request, components, free
 from gpux.provider import Probe, Provider, Setting, find
 from gpux.provider import settings as provider_settings
-from gpux.reference import default_variant, parse
+from gpux.reference import MLPACKAGE, default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
+
+_PROCESS = "cpu"
+"""The provider whose memory is this process's own, and whose needs are known."""
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
 
@@ -56,8 +62,10 @@ def load(
 
     Args:
         model: An artifact, or a reference or name as :func:`gpux.pull` takes.
-        provider: ``auto``, a provider's name, or its runtime's own name; ``GPUX_PROVIDER`` when ``None``.
-        variant: A precision; the reference's own ``:variant``, or ``GPUX_VARIANT``, when ``None``.
+        provider: ``auto``, a provider's name, or its runtime's own name; ``GPUX_PROVIDER`` when ``None``. Of a model of several
+            components each can have its own: ``vision=cuda,decoder=cpu``.
+        variant: A precision; the reference's own ``:variant``, or ``GPUX_VARIANT``, when ``None``. By component likewise:
+            ``vision=fp32,decoder=q4``.
         task: Another task that the stored graph can answer; the artifact's own when ``None``.
         threads: Intra-op threads; ``GPUX_THREADS``, or the cores that this process may use, when ``None``.
         strict: Make partial placement an error.
@@ -72,29 +80,35 @@ def load(
         GpuxError: See :mod:`gpux.errors`.
     """
     started = perf_counter()
-    available = _available(provider or settings.provider())
+    on, as_ = components.read(provider, what="provider"), components.read(variant, what="variant")
+    available = _available(*(on.values or (settings.provider(),)))
     watch = Stopwatch(progress)
-    artifact, named = obtain(model, variant, task=task, token=token, offline=offline, progress=watch)
+    wanted = next(iter(as_.values), None)
+    artifact, named = obtain(model, wanted, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
-    asked = Request(provider or "", variant or named, quality, threads, strict, dict(options or {}), batch)
-    request = _complete(asked, artifact)
-    task = _task(artifact, task)
+    asked = Request(on.rest or "", as_.rest or named, quality, threads, strict, dict(options or {}), batch)
+    request, task = _complete(asked, artifact), _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
     decision = _decision(artifact, available, request, pipeline, progress)
-    opening = _Opening(artifact, decision.plan(), available, decision)
+    apart = _apart(artifact, request, on, as_, partial(_decision, artifact, available, pipeline=pipeline))
+    opening = _Opening(artifact, _affordable(artifact, decision.plan()), available, decision, apart)
     planned = perf_counter()
     pipeline.prefetch(artifact)
     session = _opened(opening, artifact, available, decision)
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
     ready.companion = partial(_companion, request)
-    resolving = resolved - started - sum(watch.seconds.values())
-    timings = {"resolve": resolving, "plan": planned - resolved, "open": opened - planned}
-    timings["task"] = perf_counter() - opened
-    loaded = Model(artifact, request, session.plan, session, ready, task=task, timings=timings)
-    loaded.preparation = watch.seconds
-    return loaded
+    moments = (started + sum(watch.seconds.values()), resolved, planned, opened, perf_counter())
+    timings = dict(zip(("resolve", "plan", "open", "task"), map(sub, moments[1:], moments), strict=False))
+    told = _repeatable(request, provider, variant) if apart else request
+    loaded = partial(Model, artifact, told, session.plan, session, ready, task=task, timings=timings)
+    return loaded(preparation=watch.seconds)
+
+
+def _repeatable(request: Request, provider: str | None, variant: str | None) -> Request:
+    """What was asked for as it was asked for, so that another process can ask for the same."""
+    return replace(request, provider=provider or request.provider, variant=variant or request.variant)
 
 
 def obtain(
@@ -192,7 +206,7 @@ def _decision(
         artifact,
         available,
         request,
-        head=pipeline.head,
+        head=pipeline.head.of(artifact.manifest.architecture),
         dimensions=pipeline.dimensions(artifact),
         progress=progress,
     )
@@ -211,14 +225,53 @@ def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session) -> P
         ) from error
 
 
+def _apart(
+    artifact: Artifact,
+    request: Request,
+    on: components.Shared,
+    as_: components.Shared,
+    decide: Callable[..., Decision],
+) -> dict[str, tuple[Plan, Path | None]]:
+    """The plan of each component that is to run in a way of its own, and where its provider may keep what it compiles.
+
+    What a component runs on was proven with the whole model on it.
+
+    Raises:
+        UsageError: The model has no such component.
+        GpuxError: As :meth:`gpux.machine.deciding.Decision.plan`.
+    """
+    names = [component.name for component in artifact.manifest.components]
+    for shared, what in ((on, "provider"), (as_, "variant")):
+        shared.check(names, reference=artifact.reference, what=what)
+    found: dict[str, tuple[Plan, Path | None]] = {}
+    for name in names:
+        if name not in on.own and name not in as_.own:
+            continue
+        own = replace(
+            request,
+            provider=on.own.get(name, request.provider),
+            variant=as_.own.get(name, request.variant),
+            options={} if name in on.own else request.options,
+        )
+        decision = decide(request=own)
+        plan = decision.plan()
+        found[name] = plan, decision.cache(plan)
+    return found
+
+
 class _Opening(Thread):
     """Opens a session in a thread of its own: runtimes do that outside Python's lock, so that other files can be read."""
 
     def __init__(
-        self, artifact: Artifact, chosen: Plan, available: Mapping[str, Provider], decision: Decision
+        self,
+        artifact: Artifact,
+        chosen: Plan,
+        available: Mapping[str, Provider],
+        decision: Decision,
+        apart: Mapping[str, tuple[Plan, Path | None]],
     ) -> None:
         super().__init__(name="gpux-open", daemon=True)
-        self.plan = chosen
+        self.plan, self.apart = chosen, apart
         self._open = partial(
             open_session,
             artifact,
@@ -226,6 +279,7 @@ class _Opening(Thread):
             available,
             cache=decision.cache(chosen),
             dimensions=decision.dimensions,
+            apart=apart,
         )
         self._session: Session | None = None
         self._error: BaseException | None = None
@@ -253,13 +307,31 @@ def _opened(
         try:
             return opening.wait()
         except (ProviderUnavailable, RunFailed) as error:
-            opening = _Opening(artifact, decision.fail(opening.plan, error), available, decision)
+            if opening.apart:  # it may be one of those that were named
+                raise
+            opening = _Opening(artifact, decision.fail(opening.plan, error), available, decision, {})
 
 
-def _available(wanted: str) -> dict[str, Provider]:
+def _affordable(artifact: Artifact, chosen: Plan) -> Plan:
+    """The plan, unless this process's memory cannot hold what it opens; a device with memory of its own has its own errors."""
+    if chosen.provider != _PROCESS:
+        return chosen
+    low = chosen.options.get("memory") == "low"
+    others = [
+        forecast(artifact, one.name)
+        for one in artifact.manifest.variants
+        if one.name not in {chosen.variant, MLPACKAGE}
+    ]
+    found = forecast(artifact, chosen.variant, memory="low" if low else "fast")
+    check(found, artifact.reference, others, low=low)
+    return chosen
+
+
+def _available(*wanted: str) -> dict[str, Provider]:
     found = discover()
-    if wanted != AUTO:
-        find(wanted, found)  # a misspelt name is told before anything is fetched
+    for name in wanted:
+        if name != AUTO:
+            find(name, found)  # a misspelt name is told before anything is fetched
     return found
 
 
@@ -304,7 +376,8 @@ def _closest(store: Store, text: str) -> str | None:
 def _task(artifact: Artifact, task: str | None) -> str:
     if task is None or task == artifact.task:
         return artifact.task
-    wanted, stored = tasks.find(task).head, tasks.find(artifact.task).head
+    saved = artifact.manifest.architecture
+    wanted, stored = tasks.find(task).head.of(saved), tasks.find(artifact.task).head.of(saved)
     # Another reading of the same graph, or the graph as it is.
     same = all(getattr(wanted, key) == getattr(stored, key) for key in ("autos", "outputs", "takes"))
     if same or not wanted.takes:

@@ -48,6 +48,11 @@ def threads() -> int | None:
     return _positive("GPUX_THREADS")
 
 
+def memory() -> int | None:
+    """MiB that an open model may take: ``GPUX_MEMORY``, else ``None`` (what this process may have)."""
+    return _positive("GPUX_MEMORY")
+
+
 def exporter_python() -> Path | None:
     """The interpreter whose environment holds the conversion toolchain: ``GPUX_EXPORTER_PYTHON``."""
     return _path("GPUX_EXPORTER_PYTHON")

@@ -89,8 +89,7 @@ class OnnxRuntimeBound:
         order = list(rows)
         self._replace(lambda _, value: self._value(value.numpy()[order]))
         for name, value in self._held.items() if held else ():
-            array = value.numpy()
-            if order != list(range(len(array))):
+            if order != list(range(len(array := value.numpy()))):
                 self._held[name] = self._value(array[order])
                 self._binding.bind_ortvalue_input(name, self._held[name])
 

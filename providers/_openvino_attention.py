@@ -16,7 +16,7 @@ from ._openvino_import import opset
 from ._openvino_scores import Scores, attend, mask
 
 OPERATOR, DOMAIN = "GroupQueryAttention", "com.microsoft"
-_UNKNOWN = {9: "position_ids", 10: "attention_bias", 12: "k_scale", 13: "v_scale"}
+_UNKNOWN = {10: "attention_bias", 12: "k_scale", 13: "v_scale"}
 """Optional inputs that are not translated."""
 
 
@@ -51,12 +51,12 @@ def converter(found: list[Attention]) -> Callable[[Any], list[Any]]:
         if unknown := [name for at, name in _UNKNOWN.items() if is_given(inputs, at)]:
             raise ValueError(f"{OPERATOR} with `{unknown[0]}` is not translated")
         heads, fewer = (int(node.get_attribute(name)) for name in ("num_heads", "kv_num_heads"))
-        query, key, value = split(inputs[:3], heads, fewer)
+        query, key, value = split(inputs[:3], heads, fewer, inputs[3])
         size = int(query.get_output_partial_shape(0)[3].get_length())
         before = _before(query, inputs[5], inputs[6])
         if int(node.get_attribute("do_rotary", 0)):
             turned = bool(int(node.get_attribute("rotary_interleaved", 0)))
-            at = opset().add(count(query, 2), before)
+            at = inputs[9] if is_given(inputs, 9) else opset().add(count(query, 2), before)
             query, key = (rotated(one, at, inputs[7], inputs[8], interleaved=turned) for one in (query, key))
         how = Scores(
             scale=float(node.get_attribute("scale", 0.0)) or size**-0.5,

@@ -12,6 +12,8 @@ from gpux.provider import Placement
 
 from ._openvino_attention import DOMAIN, OPERATOR, Attention, converter
 from ._openvino_bound import OpenVinoBound
+from ._openvino_embedding import OPERATOR as EMBEDDING
+from ._openvino_embedding import gather
 from ._openvino_placement import placement
 from ._openvino_session import OpenVinoSession
 from ._openvino_stateful import stateful
@@ -30,7 +32,8 @@ def reader(core: Any, source: Callable[[], Any]) -> Read:
     from openvino.frontend.onnx import ConversionExtension
 
     found: list[Attention] = []
-    core.add_extension(ConversionExtension(OPERATOR, DOMAIN, converter(found)))
+    for operator, convert in ((OPERATOR, converter(found)), (EMBEDDING, gather)):
+        core.add_extension(ConversionExtension(operator, DOMAIN, convert))
 
     def read() -> tuple[Any, list[Attention]]:
         found.clear()

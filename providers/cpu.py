@@ -10,11 +10,20 @@ from gpux.provider import Device, Options, Runtime, Setting, setting
 from ._onnxruntime import OnnxRuntimeProvider
 from ._onnxruntime_options import GRAPH
 
+_RESTING = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
+_MAPPED = {"session.disable_prepacking": "1"}
 _SPINNING = Setting(
     "spinning",
     "Whether idle threads wait awake for the next run: quicker answers, or a processor that rests.",
     default="on",
     values=("on", "off"),
+)
+
+_MEMORY = Setting(
+    "memory",
+    "Whether weights are copied into the order in which they are multiplied, or stay mapped: slower, and far less memory.",
+    default="fast",
+    values=("fast", "low"),
 )
 
 
@@ -25,7 +34,7 @@ class Cpu(OnnxRuntimeProvider):
     runtime = Runtime("onnxruntime", "CPUExecutionProvider", ("onnxruntime",))
     extra = "cpu"
     rank = 10
-    settings: tuple[Setting, ...] = (GRAPH, _SPINNING)
+    settings: tuple[Setting, ...] = (GRAPH, _SPINNING, _MEMORY)
     behind: ClassVar[tuple[str, ...]] = ()
 
     def devices(self) -> tuple[Device, ...]:
@@ -34,9 +43,9 @@ class Cpu(OnnxRuntimeProvider):
 
     def session_options(self, options: Options) -> dict[str, str]:
         """Threads that rest between runs, where asked for."""
-        if setting("spinning", options.extra, self) == "on":
-            return {}
-        return {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
+        spins = setting("spinning", options.extra, self) == "on"
+        mapped = setting(_MEMORY.name, options.extra, self) == "low"
+        return {**({} if spins else _RESTING), **(_MAPPED if mapped else {})}
 
 
 provider = Cpu()

@@ -236,13 +236,20 @@ def bandwidth_side(job):
 
 
 def pull_side(job):
-    """Pulls the model and makes its variants; measures nothing."""
+    """Pulls the model with its variants, at once where all can be had; why one cannot, for each. Measures nothing."""
     import gpux
+    from gpux.errors import GpuxError
 
-    gpux.pull(job["reference"], task="text-generation")
-    for variant in job["variants"]:
-        gpux.load(job["reference"], provider=job["provider"], variant=variant, task="text-generation").close()
-    return None, {}
+    missing = {}
+    try:
+        gpux.pull(job["reference"], task="text-generation", variants=job["variants"])
+    except GpuxError:
+        for variant in job["variants"]:
+            try:
+                gpux.pull(job["reference"], task="text-generation", variants=[variant])
+            except GpuxError as error:
+                missing[variant] = str(error)
+    return None, {"missing": missing}
 
 
 SIDES = {

@@ -68,7 +68,13 @@ def _late(model: Any, items: list[Any], parameters: Mapping[str, Any]) -> Any:
     return {side: model.encode(items, prompt_name=side, **parameters) for side in ("query", "document")}
 
 
-_ASKS = {"sentences": _sentences, "sparse": _sentences, "late": _late}
+def _generation(model: Any, items: list[Any], parameters: Mapping[str, Any]) -> Any:
+    """All in one batch, whose rows are filled up."""
+    found = model.generate(items, do_sample=False, **parameters)
+    return [{"tokens": " ".join(map(str, one.tokens)), "text": one.text} for one in found]
+
+
+_ASKS = {"sentences": _sentences, "sparse": _sentences, "late": _late, "generation": _generation}
 
 
 def _providers() -> list[str]:

@@ -194,6 +194,33 @@ def _documents(folder: str, items: list[Any], parameters: Mapping[str, Any], tas
     ]
 
 
+def _generation(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str) -> Any:
+    """Each by itself, so that nothing is filled up; tokens as text, for one that is near another is another."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(folder)
+    reads = AutoConfig.from_pretrained(folder).is_encoder_decoder
+    kind = AutoModelForSeq2SeqLM if reads else AutoModelForCausalLM
+    model = kind.from_pretrained(folder, dtype=torch.float32).eval()
+    answered = []
+    for item in items:
+        if isinstance(item, str):
+            encoded = words(item, return_tensors="pt", return_token_type_ids=False)
+        else:
+            encoded = words.apply_chat_template(
+                item, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            )
+        with torch.inference_mode():
+            found = model.generate(**encoded, do_sample=False, pad_token_id=0, **parameters)
+        # What an encoder reads is no part of the answer, the token that it begins with is.
+        tokens = found[0, 1 if reads else encoded["input_ids"].shape[1] :].tolist()
+        answered.append(
+            {"tokens": " ".join(map(str, tokens)), "text": words.decode(tokens, skip_special_tokens=True)}
+        )
+    return answered
+
+
 def _sound(path: str) -> Any:
     with wave.open(path, "rb") as file:
         rate, frames = file.getframerate(), file.readframes(file.getnframes())
@@ -218,6 +245,7 @@ _ASKS = {
     "asked_pictures": _asked_pictures,
     "described_videos": _described_videos,
     "documents": _documents,
+    "generation": _generation,
 }
 
 

@@ -48,13 +48,22 @@ def open_audio(value: Any, *, rate: int, position: int = 0) -> np.ndarray:
         ExtraMissing: soundfile or soxr is not installed.
         NetworkFailed, OfflineMiss: It is a URL that cannot be fetched.
     """
+    import numpy as np
+
+    parts = list(stream_audio(value, rate=rate, position=position))
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def stream_audio(value: Any, *, rate: int, position: int = 0) -> Iterator[np.ndarray]:
+    """The waveform of one recording in blocks, of which a few are held; arguments and errors as for :func:`open_audio`."""
     found = sources.resolve(value, position=position)
     if isinstance(found, sources.Samples):
         given = found.rate or rate
         _check_length(max(found.array.shape, default=0), given, position)
-        return _joined(_from_samples(found, position), given, rate, position)
-    blocks = _from_file(found, position)
-    return _joined(blocks, int(next(blocks)), rate, position)
+        yield from _resampled(_from_samples(found, position), given, rate, position)
+    else:
+        blocks = _from_file(found, position)
+        yield from _resampled(blocks, int(next(blocks)), rate, position)
 
 
 def _from_samples(found: sources.Samples, position: int) -> Iterator[np.ndarray]:
@@ -139,21 +148,13 @@ class _Seekable(io.BytesIO):
             return -1
 
 
-def _joined(blocks: Iterator[np.ndarray], given: int, rate: int, position: int) -> np.ndarray:
-    """All blocks at the wanted rate."""
+def _resampled(blocks: Iterator[np.ndarray], given: int, rate: int, position: int) -> Iterator[np.ndarray]:
+    """The blocks at the wanted rate, and no sample more or less than it makes of them."""
     import numpy as np
 
-    length, parts = 0, []
-    stream = None
-    if given != rate:
-        if not RATES[0] <= given <= RATES[1]:
-            raise InvalidInput(
-                f"input {position} has {given} samples per second, which no recording has",
-                hint=f"give one of {RATES[0]} to {RATES[1]}",
-                position=position,
-            )
-        soxr = _library("soxr", "resample recordings")
-        stream = soxr.ResampleStream(given, rate, 1, dtype="float32", quality="HQ")
+    resampler = None if given == rate else _resampler(given, rate, position)
+    length = told = 0
+    held = None
     for block in blocks:
         length += len(block)
         _check_length(length, given, position)
@@ -163,16 +164,30 @@ def _joined(blocks: Iterator[np.ndarray], given: int, rate: int, position: int) 
                 hint="mend the recording: numpy.nan_to_num(samples)",
                 position=position,
             )
-        parts.append(block if stream is None else stream.resample_chunk(block))
-    if not length:
+        if held is not None:
+            told += len(held)
+            yield held
+        held = block if resampler is None else resampler.resample_chunk(block)
+    if held is None or not length:
         raise InvalidInput(
             f"input {position} is an empty recording", hint="give one with samples", position=position
         )
-    if stream is not None:
-        parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-    whole = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    wanted = math.ceil(length * rate / given)  # soxr may give one sample more or less
-    return np.pad(whole, (0, max(0, wanted - len(whole))))[:wanted]
+    if resampler is not None:
+        held = np.concatenate([held, resampler.resample_chunk(np.zeros(0, np.float32), last=True)])
+    wanted = math.ceil(length * rate / given) - told  # soxr may give one sample more or less
+    if wanted > 0:
+        yield np.pad(held, (0, max(0, wanted - len(held))))[:wanted]
+
+
+def _resampler(given: int, rate: int, position: int) -> Any:
+    if not RATES[0] <= given <= RATES[1]:
+        raise InvalidInput(
+            f"input {position} has {given} samples per second, which no recording has",
+            hint=f"give one of {RATES[0]} to {RATES[1]}",
+            position=position,
+        )
+    soxr = _library("soxr", "resample recordings")
+    return soxr.ResampleStream(given, rate, 1, dtype="float32", quality="HQ")
 
 
 def _check_length(samples: int, rate: int, position: int) -> None:

@@ -6,7 +6,7 @@ Sources: HTK Book 3.4 §5.4 (``htk``), Kaldi ``feat/mel-computations.h`` (``kald
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -90,7 +90,44 @@ def powers(
     frame = len(window)
     if centred:
         waveform = np.pad(waveform, frame // 2, mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, frame)[::hop]
+    return _energies(waveform, bank, window, hop=hop, size=size, preemphasis=preemphasis)
+
+
+def streamed(
+    blocks: Iterable[np.ndarray], bank: Floats, *, window: Floats, hop: int, size: int
+) -> Iterator[Floats]:
+    """Energy of each mel in each frame of a waveform that comes in blocks, as :func:`powers` has it with ``centred``.
+
+    Args:
+        blocks: float32 [samples], together more than half a frame.
+        bank: [size / 2 + 1, mels], of :func:`filters`.
+        window: [frame], what a frame is multiplied by.
+        hop: Samples from frame to frame.
+        size: Samples of the Fourier transform.
+
+    Yields:
+        float64 [frames, mels], as blocks come.
+    """
+    frame, half = len(window), len(window) // 2
+    least = max(half + 1, frame)
+    held, begun = np.zeros(0, np.float32), False
+    for block in blocks:
+        held = np.concatenate([held, block])
+        if not begun and len(held) > half:
+            held, begun = np.concatenate([held[half:0:-1], held]), True
+        # What the end is mirrored from stays, whatever comes.
+        if begun and (whole := (len(held) - least - max(frame, hop)) // hop + 1) > 0:
+            found, held = held[: (whole - 1) * hop + frame], held[whole * hop :]
+            yield _energies(found, bank, window, hop=hop, size=size)
+    held = np.pad(held, (0 if begun else half, half), mode="reflect")
+    if len(held) >= frame:
+        yield _energies(held, bank, window, hop=hop, size=size)
+
+
+def _energies(
+    waveform: np.ndarray, bank: Floats, window: Floats, *, hop: int, size: int, preemphasis: float = 0.0
+) -> Floats:
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, len(window))[::hop]
     found = [spectrum @ bank for spectrum in _spectra(frames, window, size, preemphasis)]
     return np.concatenate(found) if len(found) > 1 else found[0]
 

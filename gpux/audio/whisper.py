@@ -5,7 +5,7 @@ Source: https://github.com/huggingface/transformers/blob/v5.23.0/src/transformer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from gpux.audio import limits, mel
 from gpux.audio.limits import within
 from gpux.audio.prepared import Prepared
+from gpux.audio.spectrogram import Spectrogram
 from gpux.fields import Fields
 
 
@@ -39,12 +40,14 @@ class LogMel:
     fixed: bool = True
     makes: tuple[str, ...] = ("input_features",)
 
-    def prepare(self, waveform: np.ndarray, /, *, position: int = 0) -> Prepared:
-        """float32 [mels, frames]."""
-        whole = np.full(self.samples, self.padding, np.float32)
-        heard = waveform[: self.samples]
-        whole[: len(heard)] = heard
-        bank = mel.filters(
+    @property
+    def frames(self) -> int:
+        """Frames that the model hears at once."""
+        return self.samples // self.hop
+
+    def bank(self) -> mel.Floats:
+        """The filters, float64 [size / 2 + 1, mels]."""
+        return mel.filters(
             bins=self.size // 2 + 1,
             mels=self.mels,
             low=0,
@@ -53,11 +56,19 @@ class LogMel:
             scale="slaney",
             area=True,
         )
-        window = mel.hann(self.size, periodic=True)
-        energy = mel.powers(whole, bank, window=window, hop=self.hop, size=self.size, centred=True)[:-1]
-        loudness = np.log10(np.maximum(energy, 1e-10))
-        features = (np.maximum(loudness, loudness.max() - 8) + 4) / 4
-        return Prepared(features.T.astype(np.float32), len(waveform), longer=len(heard) < len(waveform))
+
+    def prepare(self, waveform: np.ndarray, /, *, position: int = 0) -> Prepared:
+        """float32 [mels, frames]."""
+        heard = Spectrogram([waveform[: self.samples]], self)
+        try:
+            features = heard.window(0, self.frames)
+        finally:
+            heard.close()
+        return Prepared(features, len(waveform), longer=len(waveform) > self.samples)
+
+    def listen(self, blocks: Iterable[np.ndarray], /) -> Spectrogram:
+        """The spectrogram of a recording of any length, float32 [samples] in blocks; see :class:`Spectrogram`."""
+        return Spectrogram(blocks, self)
 
     def batch(self, prepared: Sequence[Prepared], /) -> dict[str, np.ndarray]:
         """``input_features`` float32 [batch, mels, frames]."""

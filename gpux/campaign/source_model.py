@@ -43,20 +43,19 @@ def open_source(
     from gpux.export.torch_writer import open_writer
 
     pipeline = tasks.find(task or artifact.task)
+    head = pipeline.head.of(artifact.manifest.architecture)
     component = artifact.manifest.components[0]
     imported = perf_counter()
     count = threads or hardware.cores_allowed()
     opened: Opened
-    if pipeline.head.generates:
-        opened = open_writer(
-            source, auto=pipeline.head.auto, threads=count, device=device, precision=precision
-        )
+    if head.generates:
+        opened = open_writer(source, auto=head.auto, threads=count, device=device, precision=precision)
     else:
         opened = open_torch(
             source,
-            auto=pipeline.head.auto,
-            outputs=[*(spec.name for spec in component.outputs), *pipeline.head.outputs],
-            aliases=pipeline.head.aliases,
+            auto=head.auto,
+            outputs=[*(spec.name for spec in component.outputs), *head.outputs],
+            aliases=head.aliases,
             inputs=component.inputs,
             threads=count,
             device=device,

@@ -263,11 +263,15 @@ def _pieces(model: gpux.Model, item: Any, parameters: Mapping[str, Any]) -> Gene
 
 def wrapped(model: gpux.Model, value: Any, wish: Wish) -> Any:
     """The item that a text means: a conversation of one message where the model has a template and it is wanted."""
+    if wish.raw and isinstance(value, dict):
+        return {**value, "raw": True}
     if isinstance(value, GpuxError) or wish.raw or not chats(model):
         return value
     told = [] if wish.system is None else [{"role": "system", "content": wish.system}]
-    if isinstance(value, str):
+    if isinstance(value, str) and not model.pipeline.files:
         return [*told, {"role": "user", "content": value}]
+    if isinstance(value, dict) and wish.system is not None:
+        return {**value, "system": wish.system}
     if isinstance(value, list) and value and all(isinstance(one, dict) and "role" in one for one in value):
         return [*told, *value]
     return value

@@ -43,7 +43,9 @@ class Inputs:
         self.live = typed == "-" or not (inputs or files or typed is not None)
         self._typed = typed
         before: list[Iterable[Item]] = []
-        if takes.files:
+        if takes.together is not None and inputs:
+            before.append(takes.typed(inputs))
+        elif takes.files:
             before += [list(takes.line(text, f"input {n}")) for n, text in enumerate(inputs, 1)]
         elif inputs:
             before.append(

@@ -42,6 +42,7 @@ class Takes:
         task: The task's name.
         noun: What its items are, in the plural.
         model: What stands behind ``gpux run``, for hints.
+        together: Makes items of what was typed, each with whether it is a file, where texts are about the files beside them.
     """
 
     parse: Parse
@@ -49,6 +50,7 @@ class Takes:
     task: str = "this task"
     noun: str = "texts"
     model: str = "MODEL"
+    together: Callable[[list[tuple[str, bool]]], list[Any]] | None = None
 
     @classmethod
     def of(cls, model: gpux.Model) -> Takes:
@@ -56,7 +58,9 @@ class Takes:
         pipeline = model.pipeline
         texts = not pipeline.files and pipeline.head.takes == ("text",)
         noun = "texts" if texts else pipeline.noun
-        return cls(pipeline.parse, tuple(pipeline.files), model.task, noun, model.artifact.reference)
+        together = getattr(pipeline, "gather", None)
+        endings, reference = tuple(pipeline.files), model.artifact.reference
+        return cls(pipeline.parse, endings, model.task, noun, reference, together)
 
     @property
     def example(self) -> str:
@@ -64,6 +68,27 @@ class Takes:
         if not self.files:
             return f'gpux run {self.model} "your text"'
         return f"gpux run {self.model} {self.noun.removesuffix('s')}{self.files[0]}"
+
+    def typed(self, inputs: tuple[str, ...]) -> list[Item]:
+        """The items of the arguments of one command line."""
+        if self.together is None:
+            return [item for n, text in enumerate(inputs, 1) for item in self.line(text, f"input {n}")]
+        given: list[tuple[str, bool]] = []
+        for n, text in enumerate(inputs, 1):
+            found = [Item(text, text)] if self._says(text) else list(self.line(text, f"input {n}"))
+            for item in found:
+                if not isinstance(item.value, str):
+                    return [item] if len(inputs) == 1 or isinstance(item.value, GpuxError) else found
+                given.append((item.value, not self._says(text)))
+        values = self.together(given)
+        return [Item(f"input {n}", value) for n, value in enumerate(values, 1)]
+
+    def _says(self, text: str) -> bool:
+        """Whether an argument is a text, rather than a file or something that is spelt like one."""
+        if _ADDRESS.match(text) or _BASE64.fullmatch(text) or text.lstrip()[:1] in {"{", "["}:
+            return False
+        spelt = text.lower().endswith(self.files) or re.search(r"[/\\]\S+$", text)
+        return files(text, self.files) is None and not spelt
 
     def line(self, text: str, name: str, *, objects: bool = False) -> Iterator[Item]:
         """The item of a line, or the files that it means; with ``objects``, every object of JSON is an item, not its text."""

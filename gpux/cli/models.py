@@ -161,6 +161,7 @@ def show_command(printer: Printer, model: str) -> None:
         f"model     {manifest.architecture or 'unknown class'}, {_count(manifest.parameters)} parameters",
     ]
     lines += _own(artifact)
+    lines += _memory(artifact)
     for component in manifest.components:
         lines += [f"input     {spec}" for spec in component.inputs]
         lines += [f"output    {spec}" for spec in component.outputs]
@@ -171,6 +172,18 @@ def show_command(printer: Printer, model: str) -> None:
     if printer.verbose:
         lines += [f"file      {file.path}  {size(file.size)}  {file.sha256[:12]}" for file in manifest.files]
     printer.lines(lines)
+
+
+def _memory(artifact: gpux.Artifact) -> list[str]:
+    """What each variant takes once it is open on the CPU."""
+    lines = []
+    for variant in artifact.manifest.variants:
+        if variant.name == "mlpackage":  # its system decides
+            continue
+        found = gpux.forecast(artifact, variant.name)
+        cache = f", and {size(found.token * 1024)} for each 1,024 tokens" if found.token else ""
+        lines.append(f"memory    {variant.name} takes about {size(found.needed)}{cache}")
+    return lines
 
 
 def _own(artifact: gpux.Artifact) -> list[str]:

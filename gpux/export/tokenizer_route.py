@@ -12,6 +12,7 @@ import transformers
 
 from gpux.errors import UnsupportedModel
 from gpux.events import Event, Progress
+from gpux.export import paired_vocabulary
 
 
 def run(
@@ -49,7 +50,7 @@ def load(source: Path, output: Path, *, trust_remote_code: bool) -> Any:
             path=source,
         ) from error
     # As transformers has it in memory: with the added tokens and special tokens of the other tokenizer files applied.
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend = getattr(tokenizer, "backend_tokenizer", None) or paired_vocabulary.convert(tokenizer, source)
     if backend is not None:
         backend.save(str(output / "tokenizer.json"), pretty=False)
     elif not (source / "tokenizer.json").exists():

@@ -44,6 +44,8 @@ class TorchWriter:
     def __init__(self, model: Any, place: TorchPlace) -> None:
         takes = inspect.signature(model.forward).parameters
         self._model, self._place = model, place
+        # What transformers called `past_key_values` until 5.24.
+        self._cached = "cache" if "cache" in takes else "past_key_values"
         self._leaves = sum(1 for module in model.modules() if next(module.children(), None) is None)
         self.inputs = (*(spec for spec in _TAKEN if spec.name in takes), *_PAST)
         self.outputs = (_LOGITS,)
@@ -81,7 +83,7 @@ class TorchWriter:
         }
         try:
             with torch.inference_mode(), self._place.casting():
-                found = self._model(**tensors, past_key_values=cache, use_cache=cache is not None)
+                found = self._model(**tensors, **{self._cached: cache}, use_cache=cache is not None)
             return {"logits": found.logits.to("cpu", torch.float32).numpy()}
         except Exception as error:
             raise RunFailed(

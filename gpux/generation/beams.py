@@ -15,7 +15,7 @@ import numpy as np
 from gpux.errors import InvalidInput
 from gpux.generation.history import History
 from gpux.generation.processors import Processor, forced, processors
-from gpux.generation.sampling import generators, refused
+from gpux.generation.sampling import COLD, generators, refused
 from gpux.generation.truncating import largest, truncated
 
 if TYPE_CHECKING:
@@ -148,7 +148,9 @@ class _Search:
         first = History.of(prompt, vocabulary=vocabulary)
         self._histories = [first, *(first.fork() for _ in range(beams - 1))]
         self._constraints = [constraint.fork() for _ in range(beams)] if constraint else []
-        self._generator = generator if settings.do_sample and settings.temperature > 0 else None
+        self._generator = generator if settings.do_sample and settings.temperature > COLD else None
+        # Memory that is new in every step costs more than what is done with it.
+        self._work = np.empty((2, beams, vocabulary), dtype=np.float32)
         # Only the first counts at first: the others are the same.
         self._scores = np.full(beams, _WORST, dtype=np.float32)
         self._scores[0] = 0
@@ -200,8 +202,10 @@ class _Search:
         most = logits.max(axis=1, keepdims=True)
         if not np.isfinite(most).all():
             raise refused(logits)
-        scores: np.ndarray = logits - most
-        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        scores, weights = self._work
+        np.subtract(logits, most, out=scores)
+        np.exp(scores, out=weights)
+        scores -= np.log(weights.sum(axis=1, keepdims=True))
         free = not any(each.now(self._histories[0]) for each in self._forced)
         for row, history in enumerate(self._histories):
             for process in self._processors:

@@ -163,7 +163,7 @@ def processors(settings: GenerationSettings, *, prompt: int, vocabulary: int) ->
     found: list[Processor] = []
     if settings.logit_bias:
         ids = _inside("logit_bias", settings.logit_bias, vocabulary)
-        found.append(Bias(ids, np.array(list(settings.logit_bias.values()), dtype=np.float32)))
+        found.append(Bias(ids, _biases(settings.logit_bias.values())))
     if settings.repetition_penalty != 1:
         found.append(Repetition(settings.repetition_penalty))
     if settings.frequency_penalty or settings.presence_penalty:
@@ -204,6 +204,12 @@ def _bad_words(settings: GenerationSettings, vocabulary: int) -> list[Processor]
         _inside("bad_words_ids", word, vocabulary)
     single = np.array([word[0] for word in words if len(word) == 1], dtype=np.int64)
     return [BadWords(single, tuple((word[:-1], word[-1]) for word in words if len(word) > 1))]
+
+
+def _biases(values: Iterable[float]) -> np.ndarray:
+    """Numbers that a float32 cannot hold forbid a token, or make it come; two that must come stay numbers."""
+    with np.errstate(over="ignore"):
+        return np.minimum(np.array(list(values)).astype(np.float32), np.float32(1e30))
 
 
 def _known(ids: Iterable[int], vocabulary: int) -> np.ndarray:

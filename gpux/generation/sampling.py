@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from gpux.generation.settings import GenerationSettings
 
 
+COLD = 1e-6
+"""A draw at this temperature or a lower one takes the likeliest token, and scores over it leave what a float32 can hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The token that was chosen.
@@ -74,7 +78,7 @@ class Chooser:
         self._scores = np.empty(vocabulary, dtype=np.float32) if self._processors else None
         self._scratch = np.empty(vocabulary, dtype=np.float32) if settings.logprobs is not None else None
         self._generator: np.random.Generator | None = None
-        if settings.do_sample and settings.temperature > 0:
+        if settings.do_sample and settings.temperature > COLD:
             self._generator = generator or generators(settings.seed, 1)[0]
         self._plain = not (self._processors or self._generator or constraint or settings.logprobs is not None)
 

@@ -27,7 +27,8 @@ class ProcessorClass:
         crops: Whether it follows ``do_center_crop``.
         normalizes: Whether it follows ``do_normalize``.
         pads: How ``do_pad`` makes a batch of one size: not at all, with ``zeros``, with zeros and a ``mask``; ``always``
-            with both whatever ``do_pad`` says; or each picture alone, ``around`` it or by ``mirror``.
+            with both whatever ``do_pad`` says; or each picture alone, ``around`` it or by ``mirror``, or to a ``square`` of the
+            mean colour before it is resized.
         smooth: Whether it resizes floats, which are not rounded to 8 bits after.
     """
 
@@ -139,6 +140,16 @@ CLASSES: Mapping[str, ProcessorClass] = {
     "DeformableDetrImageProcessor": _DETR,
     "DeiTImageProcessor": _class(STANDARD, BICUBIC, _square(256), crop=224, pads="zeros"),
     "DetrImageProcessor": _DETR,
+    "DonutImageProcessor": _class(
+        STANDARD,
+        BILINEAR,
+        {"height": 2560, "width": 1920},
+        rule="page",
+        crops=False,
+        do_thumbnail=True,
+        do_align_long_axis=False,
+        do_pad=True,
+    ),
     "EfficientNetImageProcessor": _class(
         STANDARD,
         BICUBIC,
@@ -155,6 +166,18 @@ CLASSES: Mapping[str, ProcessorClass] = {
     "GroundingDinoImageProcessor": _DETR,
     "LevitImageProcessor": _class(
         IMAGENET, BICUBIC, _shortest(224), crop=224, rule="levit", pads="zeros", default_to_square=False
+    ),
+    "LlavaImageProcessor": _class(
+        CLIP, BICUBIC, _shortest(224), crop=224, pads="square", default_to_square=False, do_pad=False
+    ),
+    "LlavaNextImageProcessor": _class(
+        CLIP,
+        BICUBIC,
+        _shortest(224),
+        crop=224,
+        default_to_square=False,
+        do_pad=True,
+        image_grid_pinpoints=[[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
     ),
     "Mask2FormerImageProcessor": _MASKFORMER,
     "MaskFormerImageProcessor": _MASKFORMER,
@@ -188,6 +211,17 @@ CLASSES: Mapping[str, ProcessorClass] = {
     ),
     "PromptDepthAnythingImageProcessor": _DPT,
     "PvtImageProcessor": _class(IMAGENET, BICUBIC, _square(224), pads="zeros"),
+    "Qwen2VLImageProcessor": _class(
+        CLIP,
+        BICUBIC,
+        {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 1280},
+        rule="patches",
+        crops=False,
+        default_to_square=False,
+        patch_size=14,
+        temporal_patch_size=2,
+        merge_size=2,
+    ),
     "RTDetrImageProcessor": _class(
         IMAGENET,
         BILINEAR,
@@ -272,11 +306,14 @@ _OF_MODELS: Mapping[str, tuple[str, ...]] = {
     "DeformableDetr": ("deformable_detr", "lw_detr"),
     "DeiT": ("deit",),
     "Detr": ("detr", "omdet-turbo", "table-transformer"),
+    "Donut": ("donut-swin",),
     "EfficientNet": ("align", "efficientnet"),
     "Flava": ("flava",),
     "GLPN": ("glpn",),
     "GroundingDino": ("grounding-dino", "mm-grounding-dino"),
     "Levit": ("levit",),
+    "Llava": ("llava",),
+    "LlavaNext": ("granite4_vision", "llava_next", "llava_next_video"),
     "Mask2Former": ("mask2former",),
     "MaskFormer": ("maskformer",),
     "MobileNetV1": ("mobilenet_v1",),
@@ -287,6 +324,22 @@ _OF_MODELS: Mapping[str, tuple[str, ...]] = {
     "PoolFormer": ("poolformer",),
     "PromptDepthAnything": ("prompt_depth_anything",),
     "Pvt": ("pvt", "pvt_v2"),
+    "Qwen2VL": (
+        "colqwen2",
+        "cosmos3_omni",
+        "dots3_note",
+        "exaone4_5",
+        "hyperclovax_vision_v2",
+        "lfm3_vl",
+        "qwen2_5_omni",
+        "qwen2_5_vl",
+        "qwen2_vl",
+        "qwen3_5",
+        "qwen3_5_moe",
+        "qwen3_omni_moe",
+        "qwen3_vl",
+        "qwen4_exp",
+    ),
     "RTDetr": ("deimv2", "rt_detr"),
     "Segformer": ("segformer", "upernet"),
     "Siglip": ("siglip",),

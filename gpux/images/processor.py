@@ -82,6 +82,11 @@ class ImageProcessor:
         """
         made = self._recipe
         original = image.height, image.width
+        if made.page is not None:
+            image = made.page.laid(image, resample=made.resample)
+        if made.squared:
+            edge = max(self._sound((max(original), max(original)), original, position))
+            image = self._placed(image, (edge, edge), (edge - original[0]) // 2, (edge - original[1]) // 2)
         if made.window is not None:
             image = self._cut(image, self._sound(made.window(*original), original, position))
         if made.rule is not None:
@@ -133,10 +138,14 @@ class ImageProcessor:
         inside = height <= image.height and width <= image.width
         if inside or self._recipe.fill == (0, 0, 0):  # which is what lies outside a picture to Pillow
             return image.crop((left, top, left + width, top + height))
+        return self._placed(image, size, -top, -left)
+
+    def _placed(self, image: Image, size: Size, top: int, left: int) -> Image:
+        """A picture on a ground of the colour of what lies outside."""
         from PIL import Image
 
-        ground = Image.new("RGB", (width, height), self._recipe.fill)
-        ground.paste(image, (-left, -top))
+        ground = Image.new("RGB", (size[1], size[0]), self._recipe.fill)
+        ground.paste(image, (left, top))
         return ground
 
     def _around(self, array: np.ndarray) -> np.ndarray:

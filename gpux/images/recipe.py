@@ -13,6 +13,7 @@ from gpux.errors import UnsupportedModel
 from gpux.fields import Fields
 from gpux.images import classes, figures, rules, sizing, timm
 from gpux.images.classes import ProcessorClass
+from gpux.images.pages import Page
 from gpux.images.pixels import Normalization
 from gpux.images.sizing import Rule, Size
 
@@ -48,6 +49,8 @@ class Recipe:
         crops: What is cut out of the middle next, one after the other, with black where the picture is smaller.
         begin: Where a crop begins.
         fill: The colour of what lies outside.
+        squared: Whether the picture is put on a square of that colour first.
+        page: How it is laid out on a sheet instead of all this, but for its table.
         flipped: Whether blue comes first.
         pads: As :attr:`gpux.images.classes.ProcessorClass.pads`.
         pad_size: The size of a padded batch, where it is not its largest picture's.
@@ -64,6 +67,8 @@ class Recipe:
     crops: tuple[Size, ...] = ()
     begin: Callable[[int, int], int] = sizing.centred
     fill: tuple[int, int, int] = (0, 0, 0)
+    squared: bool = False
+    page: Page | None = None
     flipped: bool = False
     pads: str = ""
     pad_size: Size | None = None
@@ -82,6 +87,16 @@ def read(artifact: Artifact) -> Recipe:
     configuration = Fields(artifact, CONFIGURATION)
     if "pretrained_cfg" in configuration:
         return _timm(configuration)
+    name, kind, fields = _named(artifact, configuration)
+    return _recipe(name, kind, fields)
+
+
+def settings(artifact: Artifact) -> Fields:
+    """The settings of a model's processor, with its class's own where the file is silent; errors as of :func:`read`."""
+    return _named(artifact, Fields(artifact, CONFIGURATION))[2]
+
+
+def _named(artifact: Artifact, configuration: Fields) -> tuple[str, ProcessorClass, Fields]:
     found = _settings(artifact)
     if found is None:
         raise UnsupportedModel(
@@ -91,7 +106,7 @@ def read(artifact: Artifact) -> Recipe:
         )
     path, own = found
     name, kind = _class(own, configuration, artifact)
-    return _recipe(name, kind, Fields(artifact, path, {**kind.defaults, **_modern(name, dict(own.data))}))
+    return name, kind, Fields(artifact, path, {**kind.defaults, **_modern(name, dict(own.data))})
 
 
 def _settings(artifact: Artifact) -> tuple[str, Fields] | None:
@@ -147,6 +162,9 @@ def _modern(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipe(name: str, kind: ProcessorClass, fields: Fields) -> Recipe:
+    if kind.rule == "page":
+        page = Page.read(fields)
+        return Recipe(name, _table(kind, fields), resample=_resample(fields), page=page, fixed=page.fixed)
     scaling = rules.read(kind.rule, fields) if fields.flag("do_resize") else None
     crops = [scaling.crop] if scaling and scaling.crop else []
     window = None
@@ -163,6 +181,8 @@ def _recipe(name: str, kind: ProcessorClass, fields: Fields) -> Recipe:
             pads = ""
         else:
             divisor = figures.edge(fields, "size_divisor")
+    squared = pads == "square"
+    pads = "" if squared else pads
     batched = pads in {"zeros", "mask", "always"}
     pad_size = figures.both(fields, "pad_size") if batched and fields.data.get("pad_size") else None
     fixed = pad_size or (crops[-1] if crops else scaling.fixed if scaling else None)
@@ -174,6 +194,8 @@ def _recipe(name: str, kind: ProcessorClass, fields: Fields) -> Recipe:
         resample=_resample(fields) if scaling else classes.BILINEAR,
         smooth=kind.smooth,
         crops=tuple(crops),
+        fill=_ground(fields) if squared else (0, 0, 0),
+        squared=squared,
         flipped=bool(fields.flag("do_flip_channel_order")),
         pads=pads,
         pad_size=pad_size,
@@ -200,6 +222,14 @@ def _crop(name: str, fields: Fields) -> Size:
     if "shortest_edge" not in edges:
         raise fields.refused("crop_size", "an object with shortest_edge")
     return edges["shortest_edge"], edges["shortest_edge"]
+
+
+def _ground(fields: Fields) -> tuple[int, int, int]:
+    """The mean colour, as LLaVA rounds it."""
+    red, green, blue = (
+        min(255, max(0, int(share * 255))) for share in figures.channels(fields, "image_mean")
+    )
+    return red, green, blue
 
 
 def _share_of(size: Size, crop: Size) -> Rule:

@@ -127,6 +127,16 @@ def _dpt(fields: Fields) -> Scaling:
     return Scaling(rule, None if keep or tie else rule(*size), divisor=of)
 
 
+def _patches(fields: Fields) -> Scaling:
+    of = figures.edge(fields, "patch_size") * figures.edge(fields, "merge_size")
+    size = fields.table("size")
+    least = fields.whole("min_pixels", least=1) or size.whole("shortest_edge", least=1)
+    most = fields.whole("max_pixels", least=1) or size.whole("longest_edge", least=1)
+    if least is None or most is None:
+        raise fields.refused("size", "an object with shortest_edge and longest_edge")
+    return Scaling(partial(sizing.patched, of=of, least=least, most=most), divisor=of)
+
+
 _RULES: Mapping[str, Callable[[Fields], Scaling]] = {
     "plain": _plain,
     "edges": _edges,
@@ -139,6 +149,7 @@ _RULES: Mapping[str, Callable[[Fields], Scaling]] = {
     "levit": _levit,
     "poolformer": _poolformer,
     "dpt": _dpt,
+    "patches": _patches,
 }
 
 

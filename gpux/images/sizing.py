@@ -98,6 +98,27 @@ def multiple(height: int, width: int, *, size: Size, of: int, keep: bool) -> Siz
     return round(tall * height / of) * of, round(wide * width / of) * of
 
 
+def patched(height: int, width: int, *, of: int, least: int, most: int) -> Size:
+    """The nearest multiples of ``of``, scaled to between ``least`` and ``most`` pixels in all (Qwen2-VL's ``smart_resize``)."""
+    tall, wide = round(height / of) * of, round(width / of) * of
+    if tall * wide > most:
+        share = math.sqrt((height * width) / most)
+        return max(of, math.floor(height / share / of) * of), max(of, math.floor(width / share / of) * of)
+    if tall * wide < least:
+        share = math.sqrt(least / (height * width))
+        return math.ceil(height * share / of) * of, math.ceil(width * share / of) * of
+    return tall, wide
+
+
+def fitted(height: int, width: int, *, target: Size) -> Size:
+    """As large as fits into a size, rounded up (``get_patch_output_size`` of LLaVA-NeXT)."""
+    tall, wide = target
+    down, across = tall / height, wide / width
+    if across < down:
+        return min(math.ceil(height * across), tall), wide
+    return tall, min(math.ceil(width * down), wide)
+
+
 def proportional(height: int, width: int, *, size: Size, longest: bool) -> Size:
     """One scale for both edges: the larger that fits ``size``, or the smaller that covers it (timm's ``ResizeKeepRatio``)."""
     ratios = height / size[0], width / size[1]

@@ -6,9 +6,11 @@ https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/pipeli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from gpux.errors import InvalidInput
 
@@ -48,6 +50,24 @@ class Cut:
                 yield Chunk(start, stop, left, 0 if last else self.right)
             if last:
                 return
+
+    def streamed(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int, int]]:
+        """The chunks of a recording that comes in blocks: samples, and how many of them the one before and behind hears too."""
+        source, begun = iter(blocks), False
+        held = np.zeros(0, np.float32)
+        more = True
+        while True:
+            while more and len(held) <= self.length:
+                block = next(source, None)
+                more = block is not None
+                held = held if block is None else np.concatenate([held, block])
+            last = len(held) <= self.length
+            left = self.left if begun else 0
+            if len(held[: self.length]) > left:
+                yield held[: self.length], left, 0 if last else self.right
+            if last:
+                return
+            held, begun = held[self.length - self.left - self.right :], True
 
 
 def read(chunk_length_s: Any, stride_length_s: Any, *, rate: int, align: int) -> Cut | None:

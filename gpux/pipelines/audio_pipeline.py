@@ -38,7 +38,7 @@ class AudioPipeline(Pipeline):
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
-        self._graph = AudioGraph(artifact, session, others=self.others)
+        self._graph = AudioGraph(artifact, session.parts.get("encoder", session), others=self.others)
 
     @classmethod
     def dimensions(cls, artifact: Artifact) -> Mapping[str, tuple[int, int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -101,10 +102,11 @@ class GeneratingPipeline(Pipeline):
         size = self.session.plan.batch or self.batch
         for start in range(0, len(prompts), size):
             part = prompts[start : start + size]
-            if settings.num_beams > 1:
-                found += self._search(part, settings, cancelled)
-            else:
-                found += self._together(part, settings, cancelled)
+            own = settings
+            if start and settings.seed is not None:
+                own = replace(settings, seed=settings.seed + start)  # or every batch would draw alike
+            write = self._search if settings.num_beams > 1 else self._together
+            found += write(part, own, cancelled)
         if clock:
             clock.lap("infer")
         return found

@@ -71,7 +71,7 @@ class Proving:
                 candidate,
                 provider,
                 self._probe(candidate),
-                head=self.pipeline.head,
+                head=self.pipeline.head.of(self.artifact.manifest.architecture),
                 dimensions=self.pipeline.dimensions(self.artifact),
                 progress=self.progress,
             )

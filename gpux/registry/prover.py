@@ -19,8 +19,9 @@ from gpux.errors import ProofFailed, ProviderUnavailable
 from gpux.events import Event, Progress
 from gpux.export import probes, proof
 from gpux.export.matching import matched
+from gpux.generation.vision_language import COMPONENTS
 from gpux.provider import Opened, Options, Provider, State, find, together
-from gpux.registry import prover_generator, prover_raw
+from gpux.registry import prover_generator, prover_pictures, prover_raw
 from gpux.worker import child
 
 
@@ -37,6 +38,8 @@ def _handle(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     told = _told(every, versions)
     if job["generates"]:
         graphs = {name: Bindable(opened) for name, opened in every.items()}
+        if set(graphs) == set(COMPONENTS):
+            return {**told, **prover_pictures.compare(graphs, job, progress)}
         return {**told, **prover_generator.compare(graphs, job, progress)}
     (opened,) = every.values()
     if job["raw"]:

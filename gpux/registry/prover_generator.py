@@ -17,6 +17,7 @@ from gpux.export.generators import answers
 from gpux.generation import opening
 from gpux.generation.causal import Graph
 from gpux.generation.decoder import Decoder
+from gpux.generation.encoder_decoder import EncoderDecoder
 from gpux.generation.settings import GenerationSettings
 
 _LIMIT = 4096
@@ -54,6 +55,9 @@ def compare(graphs: Mapping[str, Graph], job: Mapping[str, Any], progress: Progr
 
 def run(decoder: Decoder, feeds: probes.Feeds) -> probes.Feeds:
     """The scores of a probe: ``prefill`` float32 [rows, vocabulary], ``decode`` float32 [rows, tokens, vocabulary]."""
+    heard = {name: array for name, array in feeds.items() if name not in answers.NAMES}
+    if heard and isinstance(decoder, EncoderDecoder):
+        decoder.begin(heard)
     prefill = decoder.prefill(answers.rows(feeds))
     steps = [decoder.step(tokens) for tokens in feeds["answer"].T]
     return {"prefill": prefill, "decode": np.stack(steps, 1)}
@@ -81,7 +85,14 @@ def _parity(
             output=name,
         )
     # Rows hold tokens of their own, so nothing of them is padding.
-    return proof.compare(name, [{} for _ in feeds], expected, actual, classes=True)
+    return proof.compare(
+        name, [{} for _ in feeds], _centred(name, expected), _centred(name, actual), classes=True
+    )
+
+
+def _centred(name: str, runs: list[probes.Feeds]) -> list[probes.Feeds]:
+    """Scores about their mean over the vocabulary: no probability hangs on the mean, and coarse weights move it most."""
+    return [{name: run[name] - run[name].mean(-1, keepdims=True, dtype=np.float64)} for run in runs]
 
 
 def _label(feeds: probes.Feeds) -> str:

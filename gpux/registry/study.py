@@ -85,6 +85,7 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
     if plain:
         listing, config = bare.one_graph(listing), {}
     told = own.task if own else plain
+    every = {name: head.of(heads.architecture(config)) for name, head in every.items()}
     task = told or heads.choose_task(
         {name: head for name, head in every.items() if head.takes},
         config,
@@ -101,7 +102,7 @@ def study(wish: Wish, progress: Progress, *, workspace: Callable[[], Path]) -> S
         listing=listing,
         fetch=fetch,
         config=config,
-        head=tasks.find(task).head,
+        head=head,
         variants=variants,
         routes=routes,
         allow_pickle=wish.allow_pickle,

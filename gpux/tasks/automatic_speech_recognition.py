@@ -1,31 +1,29 @@
-"""``automatic-speech-recognition`` by CTC: the text of a recording, with the times of characters or words.
+"""``automatic-speech-recognition``: the text of a recording, with the times of its segments, words or characters.
 
 Source: https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/pipelines/automatic_speech_recognition.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gpux.artifact import Artifact
-from gpux.audio.prepared import Prepared
-from gpux.errors import InvalidInput
 from gpux.head import AUDIO, Head
-from gpux.pipelines import audio_chunks, ctc_text
-from gpux.pipelines.audio_chunks import Chunk, Cut
+from gpux.pipelines import speech_rules
 from gpux.pipelines.audio_pipeline import AudioPipeline
 from gpux.pipelines.pipeline import Clock, Table
+from gpux.pipelines.speech_framed import FramedSpeech
+from gpux.pipelines.speech_written import WrittenSpeech
 from gpux.session import Session
 
-TIMES = ("char", "word")
+_CHUNKS = ("chunk_length_s", "return_language", "return_timestamps", "stride_length_s")
 
 
 class TaskPipeline(AudioPipeline):
-    """Speech to text, the likeliest token of each frame: wav2vec 2.0, HuBERT, WavLM and their kin.
+    """Speech to text: by frames (CTC), as wav2vec 2.0 and its kin do, or written token by token, as Whisper does.
 
     Raises:
         UnsupportedModel: The model's tokenizer makes text in another way.
@@ -37,123 +35,91 @@ class TaskPipeline(AudioPipeline):
         outputs=("logits",),
         scores=("logits",),
         takes=(AUDIO,),
+        others=(
+            Head(
+                auto="AutoModelForSpeechSeq2Seq",
+                suffixes=(),
+                classes=("WhisperForConditionalGeneration",),
+                outputs=("logits",),
+                scores=("prefill", "decode"),
+                takes=(AUDIO,),
+                generates=True,
+            ),
+        ),
     )
-    parameters: ClassVar[tuple[str, ...]] = ("chunk_length_s", "return_timestamps", "stride_length_s")
+    parameters: ClassVar[tuple[str, ...]] = (*_CHUNKS, *speech_rules.PARAMETERS)
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)
-        self._vocabulary = ctc_text.read(artifact)
-        self._logits = self._output("logits", rank=3).name
-        convolutions = self._graph.convolutions
-        self._align = convolutions.ratio if convolutions else 1
+        self._speech: FramedSpeech | WrittenSpeech = (
+            WrittenSpeech(artifact, session, self._graph)
+            if "encoder" in session.parts
+            else FramedSpeech(artifact, self._graph, self._output("logits", rank=3))
+        )
 
-    def answer(
-        self,
-        items: Sequence[Any],
-        clock: Clock,
-        /,
-        *,
-        chunk_length_s: float | None = None,
-        stride_length_s: float | Sequence[float] | None = None,
-        return_timestamps: str | None = None,
-    ) -> list[Any]:
+    @property
+    def brief(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Parameters with which texts are as short as they can be."""
+        return self._speech.brief
+
+    def answer(self, items: Sequence[Any], clock: Clock, /, **parameters: Any) -> list[Any]:
         """The text of each recording.
 
         Args:
             items: Recordings.
             clock: Where the time goes.
-            chunk_length_s: Seconds of the chunks that long recordings are cut into; they stay whole when ``None``.
+            chunk_length_s: Seconds of the chunks that long recordings are cut into. Where ``None``, they are heard whole (CTC), or
+                window by window, each beginning where the one before it was understood to end (Whisper).
             stride_length_s: Seconds that a chunk shares with each neighbour, or with the left and the right one; a sixth
                 of a chunk when ``None``.
-            return_timestamps: ``char`` or ``word`` adds when each was said.
+            return_timestamps: ``word`` adds when each word was said; ``char`` each character (CTC), ``true`` each segment
+                (Whisper).
+            return_language: Add the language of each segment (Whisper).
+            language: The language that is spoken, as code or English name; heard when ``None`` (Whisper).
+            task: ``transcribe``, or ``translate`` into English (Whisper).
+            prompt: A text that is taken as what came before, for names and spellings (Whisper).
+            prompt_condition_type: Whether it stands before the ``first-segment`` or ``all-segments`` (Whisper).
+            condition_on_prev_tokens: Whether a window is given the text before it (Whisper).
+            temperature: A temperature, or several that are tried until a window's text is good enough (Whisper).
+            compression_ratio_threshold: Texts that can be compressed more are not (Whisper).
+            logprob_threshold: Texts whose tokens are less likely on average are not (Whisper).
+            no_speech_threshold: Windows that are not good enough, and silent with more than this probability, are left out
+                (Whisper).
+            **parameters: These, and those of :class:`gpux.generation.settings.GenerationSettings` that
+                :data:`gpux.pipelines.speech_rules.SETTINGS` lists, such as ``num_beams`` (Whisper).
 
         Returns:
             Per item ``{"text": str}``, with ``"chunks": [{"text": str, "timestamp": (seconds, seconds)}]`` where times are
-            asked for.
+            asked for. A segment whose end was not heard ends in ``None``.
 
         Raises:
             InvalidInput: An item or a parameter that the task cannot take.
         """
-        if return_timestamps not in (None, False, *TIMES):
-            raise InvalidInput(
-                f"`return_timestamps` is {return_timestamps!r}",
-                hint=f"use one of {', '.join(TIMES)}",
-                return_timestamps=return_timestamps,
-            )
-        cut = self._cut(chunk_length_s, stride_length_s)
-        pieces: list[tuple[int, Chunk]] = []
-        found: list[dict[int, np.ndarray]] = [{} for _ in items]
-        for batch in self._graph.run(self._pieces(items, cut, pieces), clock, [self._logits]):
-            logits = batch.outputs[self._logits]
-            for row, piece in enumerate(batch.rows):
-                item, chunk = pieces[piece]
-                ids = logits[row, : batch.frames[row] if batch.frames else None].argmax(axis=-1)
-                found[item][chunk.start] = ids[chunk.kept(self._align)] if cut else ids
-        answers = [self._said(parts, return_timestamps or None) for parts in found]
-        clock.lap("postprocess")
-        return answers
+        return self._speech.answer(items, clock, parameters)
 
     def feeds(self, items: Sequence[Any], **parameters: Any) -> list[dict[str, np.ndarray]]:
-        """Waveforms and masks of each batch, as the task cuts and pads them."""
+        """What the graph that hears is given of each batch."""
         self.check(parameters)
-        cut = self._cut(parameters.get("chunk_length_s"), parameters.get("stride_length_s"))
-        return list(self._graph.feeds(self._pieces(items, cut, [])))
+        return self._speech.feeds(items, parameters)
 
     def table(self, items: Sequence[Any], answers: Sequence[Any]) -> Table:
         """Recording and text; with times, one row for each."""
         rows: list[tuple[str, ...]] = []
         for shown, answer in zip(self._shown(items), answers, strict=True):
-            if "chunks" not in answer:
+            if not any("timestamp" in said for said in answer.get("chunks", ())):
                 rows.append((shown, answer["text"]))
                 continue
             for position, said in enumerate(answer["chunks"]):
-                start, stop = said["timestamp"]
-                rows.append(("" if position else shown, f"{start:.2f}", f"{stop:.2f}", said["text"]))
-        timed = any("chunks" in answer for answer in answers)
-        return Table(("recording", "from", "to", "text") if timed else ("recording", "text"), tuple(rows))
+                times = ("" if time is None else f"{time:.2f}" for time in said["timestamp"])
+                rows.append(("" if position else shown, *times, said["text"]))
+        timed = any(len(row) > 2 for row in rows)
+        width = len(_TIMED) if timed else 2
+        filled = tuple(row if len(row) == width else (row[0], "", "", row[1]) for row in rows)
+        return Table(_TIMED if timed else ("recording", "text"), filled)
 
     def describe(self) -> Mapping[str, Any]:
-        """The number of tokens, and how many samples a frame stands for."""
-        return {
-            **super().describe(),
-            "tokens": len(self._vocabulary.tokens),
-            "samples_per_frame": self._align,
-        }
+        """What is heard and written."""
+        return {**super().describe(), **self._speech.describe()}
 
-    def _cut(self, chunk_length_s: Any, stride_length_s: Any) -> Cut | None:
-        return audio_chunks.read(
-            chunk_length_s, stride_length_s, rate=self._graph.extractor.rate, align=self._align
-        )
 
-    def _pieces(
-        self, items: Iterable[Any], cut: Cut | None, pieces: list[tuple[int, Chunk]]
-    ) -> Generator[Prepared, None, None]:
-        """Every chunk of every recording, ready; whose it is and where it lies goes to ``pieces``."""
-        hint = "cut it into chunks as it is heard: chunk_length_s=30 (--param chunk_length_s=30)"
-        least = self._graph.convolutions.least if self._graph.convolutions else 1
-        with closing(self._graph.waveforms(items)) as waveforms:
-            for position, waveform in enumerate(waveforms):
-                chunks = [Chunk(0, len(waveform))] if cut is None else cut.chunks(len(waveform))
-                for chunk in chunks:
-                    heard = waveform[chunk.start : chunk.stop]
-                    if chunk.start and len(heard) < least:  # an end that makes no frame
-                        continue
-                    ready = self._graph.prepare(heard, position=position, hint=hint)
-                    pieces.append((position, chunk))
-                    yield ready
-
-    def _said(self, parts: Mapping[int, np.ndarray], times: str | None) -> dict[str, Any]:
-        ids = np.concatenate([parts[start] for start in sorted(parts)]).tolist()
-        characters = self._vocabulary.characters(ids)
-        answer: dict[str, Any] = {"text": self._vocabulary.text(characters)}
-        if times:
-            rate = self._graph.extractor.rate
-            spans = characters if times == "char" else self._vocabulary.words(characters)
-            answer["chunks"] = [
-                {
-                    "text": span.text,
-                    "timestamp": (span.start * self._align / rate, span.stop * self._align / rate),
-                }
-                for span in spans
-            ]
-        return answer
+_TIMED = ("recording", "from", "to", "text")

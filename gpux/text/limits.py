@@ -12,6 +12,9 @@ _POSITIONS_AFTER_PADDING = {
     "xlm-roberta", "xlm-roberta-xl", "xmod",
 }  # fmt: skip
 
+# These call it otherwise, and T5, whose positions have no end, has an `n_positions` too.
+_OWN_NAME = {"codegen", "ctrl", "gpt2", "gpt_bigcode", "gptj", "imagegpt", "openai-gpt"}
+
 
 def tokenizer_limit(artifact: Artifact) -> int | None:
     """Tokens that the transformers pipelines give the model when told to truncate; ``None`` is no limit.
@@ -52,7 +55,8 @@ def positions(artifact: Artifact) -> int | None:
     config = Fields(artifact, "config.json")
     text = config.table("text_config")
     text = text if text.data else config
-    slots = text.data.get("max_position_embeddings")
+    named = "n_positions" if text.text("model_type") in _OWN_NAME else "max_position_embeddings"
+    slots = text.data.get(named)
     if not isinstance(slots, int | float) or not 1 <= slots < MOST:  # some models write -1 for none
         return None
     if text.text("model_type") not in _POSITIONS_AFTER_PADDING:

@@ -33,6 +33,19 @@ PHOTOGRAPHS: Mapping[str, frozenset[str]] = {
 Summer Palace, the second a flower with many petals."""
 
 
+CAPITALS: Mapping[str, str] = {
+    "What is the capital of France?": "Paris",
+    "What is the capital of Italy?": "Rome",
+    "What is the capital of Japan? Answer in one short sentence.": "Tokyo",
+}
+"""What a language model that follows instructions is asked, and the word that its answer must have."""
+
+GERMAN: Mapping[str, str] = {
+    "translate English to German: The house is wonderful.": "Das Haus ist wunderbar.",
+}
+"""What a model that was taught to translate is asked, and its answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What was checked and came out, in words for the table, and what is wrong with it."""
@@ -101,8 +114,26 @@ def _photographs(answers: Answers, _: Answers) -> Finding:
     return Finding(told)
 
 
+def _capitals(answers: Answers, _: Answers) -> Finding:
+    found = answers["[].text"].tolist()
+    for (asked, wanted), text in zip(CAPITALS.items(), found, strict=True):
+        if wanted not in text:
+            return Finding("; ".join(found), f"asked “{asked}” it says “{text}”")
+    return Finding("; ".join(found))
+
+
+def _german(answers: Answers, _: Answers) -> Finding:
+    found = answers["[].text"].tolist()
+    for (asked, wanted), text in zip(GERMAN.items(), found, strict=True):
+        if wanted != text:
+            return Finding("; ".join(found), f"asked “{asked}” it says “{text}”")
+    return Finding("; ".join(found))
+
+
 _KINDS: Mapping[str, Callable[[Answers, Answers], Finding]] = {
     "order": _order,
     "mails": _mails,
     "photographs": _photographs,
+    "capitals": _capitals,
+    "german": _german,
 }

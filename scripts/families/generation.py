@@ -45,7 +45,8 @@ def _theta(base: float, **rest: Any) -> dict[str, Any]:
 
 FAMILIES = (
     Family(
-        name="smollm2", title="Llama", like="HuggingFaceTB/SmolLM2-135M-Instruct", task="text-generation", made="smollm",
+        name="smollm2", title="Llama", like="HuggingFaceTB/SmolLM2-135M-Instruct", task="text-generation",
+        architecture="LlamaForCausalLM", made="smollm",
         items="asked", asks="generation", parameters={"max_new_tokens": 24}, expects="capitals", exact=True,
     ),
     _family(

@@ -19,6 +19,13 @@ _TEXTS = [
     "Paris is the capital of France, and London lies on a river; people who work there see the rain on most days.",
     "terrible",
 ]
+_PROMPTS = [
+    "The capital of France is",
+    "Music",
+    "One day the people who work in the house by the river said that the rain and the sun were both good for them, and so they",
+]
+"""Unequal, so that they are answered in one batch of filled-up rows; the longest is longer than a reduced window."""
+
 _CONTEXT = (
     "My name is Ada and I live in London. The company makes machines that answer questions about music and films. "
     "It was started in Paris, the capital of France, and came to Berlin three years after that. "
@@ -140,6 +147,9 @@ def _documents(*_: object) -> list[Any]:
 KINDS: dict[str, Callable[..., list[Any]]] = {
     "sentences": lambda *_: list(_TEXTS),
     "masked": _masked,
+    "prompts": lambda *_: list(_PROMPTS),
+    "asked": lambda *_: [[{"role": "user", "content": asked}] for asked in expectations.CAPITALS],
+    "german": lambda *_: list(expectations.GERMAN),
     "questions": _questions,
     "pairs": _pairs,
     "pictures": _pictures,

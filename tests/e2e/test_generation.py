@@ -21,9 +21,7 @@ LENGTH = {"max_new_tokens": 12}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("writers") / "made"
-    models.run("tiny_writers.py", directory)
-    return directory
+    return models.tiny_writers(tmp_path_factory.getbasetemp() / "tiny-writers")
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +221,11 @@ def test_a_benchmark_counts_tokens_step_by_step(loaded, together):
 
 
 def test_a_benchmark_of_an_answer_without_end_gives_it_one(loaded):
-    report = loaded["gpt2"].benchmark(PROMPTS[0], runs=1, warmup=0)
+    model = loaded["gpt2"]
+    report = model.benchmark(PROMPTS[0], runs=1, warmup=0)
     assert report.settings.parameters == {"max_new_tokens": 128}
+    read = model.generate(PROMPTS[0], max_new_tokens=1).prompt_tokens
+    assert report.summaries.pieces.tokens <= 128 - read  # what GPT-2 has positions for
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -29,6 +29,17 @@ CASES = {
 ENDS = {"one end": (1,), "many ends": tuple(range(30, 60))}
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that wait for each other cost more than this model."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def theirs(prompt, options, ends):
     import torch
 

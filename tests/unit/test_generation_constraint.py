@@ -149,7 +149,7 @@ def test_beams_follow_a_constraint_each():
     settings = GenerationSettings(
         num_beams=3, num_return_sequences=3, regex="(fox|the)[0-9]{2}", max_new_tokens=12, eos_token_ids=ids
     )
-    (beams,) = search(Any(None), [[5, 6]], settings, constraint=maker.open(settings))
+    (beams,) = search(Any(None), [[5, 6]], settings, constraint=lambda _: maker.open(settings))
     texts = [backend.decode(beam.tokens) for beam in beams]
     assert len(set(texts)) > 1
     for beam, text in zip(beams, texts, strict=True):
@@ -198,6 +198,26 @@ def test_a_model_without_an_end_is_refused():
 def test_settings_that_contradict_the_constraint_say_so():
     with pytest.raises(InvalidInput, match="forbid every token"):
         write(tiny_tokenizers.byte_level(), regex="a", min_new_tokens=5)
+
+
+@needs_library
+@pytest.mark.parametrize("sample", [False, True])
+def test_forced_tokens_stand_outside_the_constraint(sample):
+    backend = tiny_tokenizers.byte_level()
+    maker, (end,) = constraints(backend)
+    first = backend.token_to_id("<think>")
+    settings = GenerationSettings(
+        regex="a{9}",
+        forced_bos_token_id=first,
+        forced_eos_token_id=end,
+        max_new_tokens=4,
+        do_sample=sample,
+    )
+    chooser = Chooser(settings, [5], vocabulary=PADDED, constraint=maker.open(settings))
+    scores = np.random.default_rng(0).standard_normal(PADDED).astype(np.float32)
+    tokens = [chooser.choose(scores).token for _ in range(4)]
+    assert (tokens[0], tokens[-1]) == (first, end)
+    assert re.fullmatch("a+", backend.decode(tokens[1:-1]))
 
 
 @needs_library

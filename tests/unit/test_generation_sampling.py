@@ -115,8 +115,19 @@ def test_greedy_takes_the_likeliest_and_leaves_the_scores_alone():
 
 def test_temperature_0_is_greedy():
     assert chooser(temperature=0).choose(LOGITS).token == int(LOGITS.argmax())
-    settings = GenerationSettings(do_sample=True, temperature=0.0)  # as a model's own files may say
-    assert Chooser(settings, [1], vocabulary=VOCABULARY).choose(LOGITS).token == int(LOGITS.argmax())
+    for temperature in (0.0, 1e-45, 1e-8):  # 0 as a model's own files may say
+        settings = GenerationSettings(do_sample=True, temperature=temperature)
+        assert Chooser(settings, [1], vocabulary=VOCABULARY).choose(LOGITS).token == int(LOGITS.argmax())
+    assert chooser(temperature=2e-6, seed=0).choose(LOGITS).token == int(LOGITS.argmax())
+
+
+@pytest.mark.parametrize("bias", [1e300, float("inf"), 1e30])
+@pytest.mark.parametrize("options", [{}, {"do_sample": True}], ids=str)
+def test_a_bias_beyond_all_numbers_makes_a_token_come(bias, options):
+    assert chooser(logit_bias={40: bias}, **options).choose(LOGITS).token == 40
+    assert chooser(logit_bias={int(LOGITS.argmax()): -bias}, **options).choose(LOGITS).token != int(
+        LOGITS.argmax()
+    )
 
 
 @pytest.mark.parametrize(

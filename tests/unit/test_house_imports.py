@@ -17,6 +17,7 @@ LEAVES = {
     "onnx_names",
     "onnx_reader",
     "package_reader",
+    "picture_grids",
     "selftest",
     "settings",
     "tensors",
@@ -33,6 +34,7 @@ LAW = {
     "reference": LEAVES,
     "artifact": LEAVES | {"reference"},
     "fields": LEAVES | {"artifact"},
+    "forecasting": LEAVES | {"artifact"},
     # What a person has → what a graph takes, by the model's own files; they know neither graphs nor tasks.
     "text": BELOW_FIELDS | {"worker"},  # a chat template is rendered in a process of its own
     "images": BELOW_FIELDS,
@@ -47,6 +49,7 @@ LAW = {
     # The proof runs the graph on the CPU provider, and each task declares the head that it needs exported.
     "registry": BELOW_SOURCES
     | {
+        "binding",
         "blueprint",
         "worker",
         "sources",
@@ -71,7 +74,8 @@ LAW = {
     "pipelines": BELOW_FIELDS | {"integrity", "session", "text", "images", "audio", "generation"},
     "tasks": BELOW_FIELDS | {"session", "text", "images", "audio", "pipelines", "generation"},
     "model": BELOW_TASKS | {"tasks", "the door"},
-    "loading": BELOW_TASKS | {"discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
+    "loading": BELOW_TASKS
+    | {"forecasting", "discovery", "machine", "reference", "tasks", "model", "registry", "the door"},
     "bench": LEAVES | {"artifact"},
     # Where the benchmark meets the store, the loader and the exporter's environment.
     "campaign": BELOW_TASKS | {"bench", "worker", "tasks", "model", "loading", "registry", "export"},
@@ -87,6 +91,7 @@ LAW = {
         "artifact",
         "bench",
         "campaign",
+        "forecasting",
         "loading",
         "model",
         "race",

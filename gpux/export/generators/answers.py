@@ -12,6 +12,9 @@ ANSWER = 16
 BATCHES: tuple[dict[int, int], ...] = ({0: 40}, {1: 5, 2: 13, 3: 9})
 """Per probe, which text stands in each row → its tokens at most: one alone, then rows of different lengths."""
 
+NAMES = ("input_ids", "lengths", "answer")
+"""The tensors of a probe; what it has beside them is read before its prompts."""
+
 _TEXTS = (
     "The glacier had lost half of its ice since the first survey, and the river that it fed was running low. "
     "Researchers who measured it every spring wrote in their report that",

@@ -51,6 +51,7 @@ class Crossing:
         sequence: How many tokens of each row come.
         source_mask: [batch, source], where the encoder's rows are padded.
         scene: The run as self attention sees it.
+        looked: Layer → how much each of its heads looked at each position, [batch, heads, sequence, source].
     """
 
     past: Sequence[Pair]
@@ -59,6 +60,7 @@ class Crossing:
     sequence: Any
     source_mask: Any = None
     scene: Scene = field(init=False)
+    looked: dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.scene = Scene(
@@ -86,17 +88,19 @@ class Crossing:
     ) -> tuple[Any, None]:
         """An attention function of transformers: [batch, heads, sequence, size] → [batch, sequence, heads, size]."""
         if any(key is crossed for crossed, _ in self.cross):
-            return self._cross(query, key, value, told.get("scaling")), None
+            return self._cross(module, (query, key, value), told.get("scaling")), None
         return attend(module, query, key, value, attention_mask, **told)
 
-    def _cross(self, query: Any, key: Any, value: Any, scaling: float | None) -> Any:
+    def _cross(self, module: Any, states: tuple[Any, Any, Any], scaling: float | None) -> Any:
+        query, key, value = states
         # Plain operators: every runtime has them, and none copies the keys, whose transposition is folded into the product.
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         scores = torch.matmul(query * scale, key.transpose(2, 3))
         if self.source_mask is not None:
             unread = torch.where(self.source_mask > 0, 0.0, _MASKED).to(scores.dtype)
             scores = scores + unread[:, None, None, :]
-        return torch.matmul(torch.softmax(scores, dim=-1), value).transpose(1, 2)
+        weights = self.looked[module.layer_idx] = torch.softmax(scores, dim=-1)
+        return torch.matmul(weights, value).transpose(1, 2)
 
 
 @contextmanager
@@ -125,6 +129,8 @@ def _standing_in(part: Any, current: Crossing) -> tuple[str, Any]:
         return "forward", lambda self, *_, **__: _embedded(self, current.positions)
     if name == "TrOCRAttention":
         return "forward", lambda self, hidden_states, **told: _trocr(self, hidden_states, current, **told)
+    if name == "BlipTextSelfAttention":
+        return "forward", lambda self, hidden_states, **told: _blip(self, hidden_states, current, **told)
     return "", None
 
 
@@ -145,6 +151,25 @@ def _trocr(
         key, value = current.cross[part.layer_idx]
     out, _weights = current.attend(part, heads(part.q_proj(states)), key, value, scaling=part.scaling)
     return part.out_proj(out.flatten(2)), None
+
+
+def _blip(
+    part: Any, states: Any, current: Crossing, *, encoder_hidden_states: Any = None, **_: Any
+) -> tuple[Any, None]:
+    """The attention of BLIP's decoder, which transformers 5.24 does not send through its attention interface.
+
+    Source: https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/models/blip/modeling_blip_text.py
+    """
+
+    def heads(projected: Any) -> Any:
+        return projected.unflatten(2, (part.num_attention_heads, part.attention_head_size)).transpose(1, 2)
+
+    if encoder_hidden_states is None:
+        key, value = heads(part.key(states)), heads(part.value(states))
+    else:
+        key, value = current.cross[part.layer_idx]
+    out, _weights = current.attend(part, heads(part.query(states)), key, value)
+    return out.flatten(2), None
 
 
 def _embedded(part: Any, positions: Any) -> Any:

@@ -7,6 +7,7 @@ token, its own past in one buffer. Knows no family: text, sound and pictures dif
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +21,15 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from gpux.errors import UnsupportedModel
 from gpux.export import checkpoint
-from gpux.export.generators.attending import PassThrough
+from gpux.export.generators.attending import PassThrough, attending
 from gpux.export.generators.crossing import Crossing, Kept, Pair, crossing
 from gpux.export.symbolic import sizes_kept
 
 Feeds = Mapping[str, Any]
 Axes = Mapping[str, Mapping[int, str]]
+
+ALIGNMENT = "alignment"
+"""How much some heads of the decoder looked at each position of the encoder, float32 [batch, heads, sequence, source]."""
 
 _LONGEST = 65_535
 _BATCH = 2  # what a trace sees; one row would be folded into the graph
@@ -44,6 +48,7 @@ class Source:
             ``encoder_attention_mask``; ``None`` where every position counts.
         longest: The most that the free axes behind ``batch`` can be.
         free: Whether the number of positions that the encoder gives is free.
+        heads: Layers and heads whose look at those positions the decoder gives as ``alignment``.
     """
 
     feeds: Feeds
@@ -51,6 +56,7 @@ class Source:
     mask: str | None = None
     longest: int = _LONGEST
     free: bool = True
+    heads: Sequence[tuple[int, int]] = ()
 
 
 def text_source(config: Any) -> Source:
@@ -65,6 +71,21 @@ def text_source(config: Any) -> Source:
     return Source({"input_ids": ids, "attention_mask": mask}, axes, mask="attention_mask", longest=longest)
 
 
+def sound_source(model: Any) -> Source:
+    """What an encoder of sound of one length is given: ``input_features`` [batch, mels, frames]."""
+    config = model.config
+    strides = [int(getattr(model.get_encoder(), name).stride[0]) for name in ("conv1", "conv2")]
+    frames = math.prod(strides) * int(config.max_source_positions)
+    noise = torch.randn(_BATCH, config.num_mel_bins, frames, generator=torch.Generator().manual_seed(0))
+    heads = getattr(model.generation_config, "alignment_heads", None) or ()
+    return Source(
+        {"input_features": noise},
+        {"input_features": {0: "batch"}},
+        free=False,
+        heads=[(layer, head) for layer, head in heads],
+    )
+
+
 class Encoding(torch.nn.Module):  # type: ignore[misc]
     """What is given → the keys and values of every cross attention, layer by layer.
 
@@ -77,21 +98,28 @@ class Encoding(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, feeds: dict[str, Any]) -> list[Any]:
         """Inputs by name → ``[key, value, key, …]``, each [batch, heads, source, head_dim]."""
-        batch = next(iter(feeds.values())).shape[0]
+        states = self.model.get_encoder()(**feeds)
         crossed = Kept()
         cache = EncoderDecoderCache(PassThrough(), crossed)
-        one = torch.zeros(batch, 1, dtype=torch.long)
-        self.model(**feeds, decoder_input_ids=one, use_cache=True, **{_cache_name(self.model): cache})
+        one = torch.zeros(states.last_hidden_state.shape[0], 1, dtype=torch.long)
+        with attending(self.model, _unread):
+            self.model(
+                encoder_outputs=states,
+                decoder_input_ids=one,
+                use_cache=True,
+                **{cache_name(self.model): cache},
+            )
         return [tensor for layer in sorted(crossed.pairs) for tensor in crossed.pairs[layer]]
 
 
 class Decoding(torch.nn.Module):  # type: ignore[misc]
     """New tokens, what their rows have written and what they read → logits, and the buffers with the new tokens in them."""
 
-    def __init__(self, model: Any, width: int) -> None:
+    def __init__(self, model: Any, width: int, heads: Sequence[tuple[int, int]]) -> None:
         super().__init__()
         self.model = model
         self.width = width
+        self.heads = tuple(heads)
 
     def forward(
         self,
@@ -102,8 +130,8 @@ class Decoding(torch.nn.Module):  # type: ignore[misc]
         past: list[Any],
         cross: list[Any],
         encoder_attention_mask: Any | None = None,
-    ) -> tuple[Any, list[Any]]:
-        """Logits [batch, kept, vocabulary] and ``[key, value, key, …]``."""
+    ) -> tuple[Any, ...]:
+        """Logits [batch, kept, vocabulary], ``[key, value, key, …]``, and the heads' looks [batch, heads, sequence, source]."""
         current = Crossing(
             past=_pairs(past),
             cross=_pairs(cross),
@@ -113,7 +141,7 @@ class Decoding(torch.nn.Module):  # type: ignore[misc]
         )
         # Never read, for what the decoder wants of it is projected already; its shape is.
         states = torch.zeros(cross[0].shape[0], cross[0].shape[2], self.width)
-        arguments: dict[str, Any] = {_cache_name(self.model): current.cache()}
+        arguments: dict[str, Any] = {cache_name(self.model): current.cache()}
         if "position_ids" in inspect.signature(self.model.get_decoder().forward).parameters:
             arguments["decoder_position_ids"] = current.positions
         head = self.model.get_output_embeddings()
@@ -129,7 +157,9 @@ class Decoding(torch.nn.Module):  # type: ignore[misc]
         finally:
             hook.remove()
         present = [current.scene.present[layer] for layer in range(len(current.past))]
-        return logits.to(torch.float32), [tensor for pair in present for tensor in pair]
+        looks = [current.looked[layer][:, head] for layer, head in self.heads]
+        told = [torch.stack(looks, 1).to(torch.float32)] if looks else []
+        return logits.to(torch.float32), [tensor for pair in present for tensor in pair], told
 
 
 def export(model: Any, source: Source) -> dict[str, onnx_ir.Model]:
@@ -192,8 +222,8 @@ def _decoder(model: Any, source: Source, crossed: Sequence[Any]) -> onnx_ir.Mode
         else {axis: dims[free] for axis, free in given.items()}
         for name, given in axes.items()
     }
-    outputs = ("logits", *_named("present", layers))
-    program = _traced(Decoding(model, _hidden(model)), arguments, shapes, names, outputs)
+    outputs = ("logits", *_named("present", layers), *[ALIGNMENT] * bool(source.heads))
+    program = _traced(Decoding(model, _hidden(model), source.heads), arguments, shapes, names, outputs)
     flat = {name: axes[name] for name in axes if name not in {"past", "cross"}}
     buffers = dict.fromkeys((*pasts, *_named("present", layers)), axes["past"][0])
     _name(
@@ -203,6 +233,7 @@ def _decoder(model: Any, source: Source, crossed: Sequence[Any]) -> onnx_ir.Mode
             **buffers,
             **dict.fromkeys(crosses, cross_axes),
             "logits": {0: "batch", 1: "kept"},
+            ALIGNMENT: {0: "batch", 2: "sequence"},
         },
     )
     return program
@@ -273,7 +304,13 @@ def _named(prefix: str, layers: int) -> tuple[str, ...]:
     return tuple(f"{prefix}.{layer}.{kind}" for layer in range(layers) for kind in _KINDS)
 
 
-def _cache_name(model: Any) -> str:
+def _unread(_module: Any, query: Any, *_: Any, **__: Any) -> tuple[Any, None]:
+    """The attention of a decoder whose outputs nobody reads: the shortest to trace."""
+    return query.transpose(1, 2), None
+
+
+def cache_name(model: Any) -> str:
+    """What the model calls the cache that it is given."""
     # transformers 5.24 renamed it; the old name warns.
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
@@ -292,7 +329,7 @@ def _self_attention(model: Any, layers: int) -> tuple[int, int]:
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             decoder_input_ids=torch.zeros(1, 1, dtype=torch.long),
             use_cache=True,
-            **{_cache_name(model): cache},
+            **{cache_name(model): cache},
         )
     if len(seen.pairs) != layers:
         raise UnsupportedModel(

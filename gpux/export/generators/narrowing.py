@@ -33,9 +33,12 @@ def measure(model: Any, texts: Sequence[Sequence[int]]) -> dict[str, float]:
     vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
     chance = np.random.default_rng(0).integers(0, vocabulary, _LONG).tolist()
     found: dict[str, float] = {}
-    for ids in (*texts, chance):
+    for text in (*texts, chance):
+        ids = [token for token in text if token < vocabulary]
+        if not ids:
+            continue
         with torch.inference_mode():
-            cache = model(input_ids=torch.tensor([list(ids)]), use_cache=True).past_key_values
+            cache = model(input_ids=torch.tensor([ids]), use_cache=True).past_key_values
         for number, layer in enumerate(cache.layers):
             for name, tensor in (("key", layer.keys), ("value", layer.values)):
                 kind = f"{number}.{name}"

@@ -11,11 +11,20 @@ from typing import Any
 import onnx_ir
 
 from gpux.events import Progress
-from gpux.export.generators import causal, encoder_decoder, fusing, generator, narrowing
+from gpux.export.generators import (
+    causal,
+    encoder_decoder,
+    fusing,
+    generator,
+    hearing,
+    narrowing,
+    pictures,
+)
 from gpux.export.generators.answers import prompts
 from gpux.export.generators.generator import Generator
 from gpux.export.generators.precisions import FULL, NARROW
 from gpux.export.generators.variants import save, write
+from gpux.head import IMAGE
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
 
@@ -53,7 +62,7 @@ def run(
     Raises:
         UnsupportedModel: transformers does not know the architecture, or it cannot be exported.
     """
-    del outputs, takes
+    del outputs
     made = generator.load(
         source,
         output,
@@ -62,8 +71,14 @@ def run(
         trust_remote_code=trust_remote_code,
         progress=progress,
     )
-    generator.ask(made, output)
-    components = [] if references_only else _export(made, output, variants)
+    sees = IMAGE in takes
+    if sees:
+        pictures.ask(made, output)
+    elif made.model.main_input_name == "input_features":
+        hearing.ask(made, output, encoder_decoder.sound_source(made.model).feeds["input_features"])
+    else:
+        generator.ask(made, output)
+    components = [] if references_only else _export(made, output, variants, sees=sees)
     return {
         "components": components,
         "parameters": sum(p.numel() for p in made.model.parameters()),
@@ -72,16 +87,16 @@ def run(
     }
 
 
-def _export(made: Generator, output: Path, wanted: Sequence[str]) -> list[str]:
+def _export(made: Generator, output: Path, wanted: Sequence[str], *, sees: bool) -> list[str]:
     made.clock.step("exporting the graph")
-    programs = _programs(made.model)
+    programs = pictures.programs(made.model) if sees else _programs(made.model)
     made.clock.step("writing the graph")
     for component, program in programs.items():
         save(tidied(program), output / FULL / f"{component}.onnx")
     for name in wanted:
         if name != FULL:
             made.clock.step(f"writing the {name} graph")
-            greatest = _greatest(made) if name.endswith(NARROW) else None
+            greatest = _greatest(made) if name.endswith(NARROW) and set(programs) == {"model"} else {}
             for component in programs:
                 graph = f"{component}.onnx"
                 write(output / FULL / graph, output / name / graph, name, greatest=greatest)
@@ -91,15 +106,14 @@ def _export(made: Generator, output: Path, wanted: Sequence[str]) -> list[str]:
 
 
 def _greatest(made: Generator) -> dict[str, float]:
-    """How great keys and values become; nothing where a model keeps none that could be narrowed."""
-    if made.model.config.is_encoder_decoder:
-        return {}
     return narrowing.measure(made.model, [made.tokenizer(text)["input_ids"] for text in prompts()])
 
 
 def _programs(model: Any) -> dict[str, onnx_ir.Model]:
     if model.config.is_encoder_decoder:
-        return encoder_decoder.export(model, encoder_decoder.text_source(model.config))
+        sound = model.main_input_name == "input_features"
+        source = encoder_decoder.sound_source(model) if sound else encoder_decoder.text_source(model.config)
+        return encoder_decoder.export(model, source)
     program = causal.export(model)
     config = model.config.get_text_config(decoder=True)
     fusing.fuse(program, positions=int(getattr(config, "max_position_embeddings", 0) or 0))
