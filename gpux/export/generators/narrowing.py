@@ -57,7 +57,9 @@ def narrow(model: ir.Model, greatest: Mapping[str, float]) -> None:
         UnsupportedModel: The graph keeps its cache in a way of its own.
     """
     rewriting = Rewriting(model, "narrowed")
-    nodes = [node for node in rewriting.nodes("GroupQueryAttention") if not attribute(node, "k_quant_type", "")]
+    nodes = [
+        node for node in rewriting.nodes("GroupQueryAttention") if not attribute(node, "k_quant_type", "")
+    ]
     if not nodes or len(greatest) != 2 * len(nodes):
         raise UnsupportedModel(
             "this model keeps its keys and values in a way of its own, which has no 8 bits",

@@ -16,9 +16,7 @@ _HALF = frozenset({"fp16", "q4f16"})
 _ALIGNMENT = 4096  # bytes: where a runtime may map from
 
 
-def write(
-    source: Path, target: Path, variant: str, *, greatest: Mapping[str, float] | None = None
-) -> None:
+def write(source: Path, target: Path, variant: str, *, greatest: Mapping[str, float] | None = None) -> None:
     """Write one variant.
 
     Args:
