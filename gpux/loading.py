@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from operator import sub
 from os import PathLike
 from pathlib import Path
 from threading import Thread
@@ -36,8 +37,8 @@ from gpux.reference import MLPACKAGE, default_variant, parse
 from gpux.registry.store import Store
 from gpux.session import Session, open_session
 
-_IN_MEMORY = {"cpu", "openvino"}
-"""Providers that compute in the process's own memory."""
+_PROCESS = "cpu"
+"""The provider whose memory is this process's own, and whose needs are known."""
 
 _OUTDATED = "a race was run for this model with other hardware, drivers or packages, and is not followed; gpux tune runs it again"
 
@@ -82,32 +83,32 @@ def load(
     on, as_ = components.read(provider, what="provider"), components.read(variant, what="variant")
     available = _available(*(on.values or (settings.provider(),)))
     watch = Stopwatch(progress)
-    first = next(iter(as_.values), None)
-    artifact, named = obtain(model, first, task=task, token=token, offline=offline, progress=watch)
+    wanted = next(iter(as_.values), None)
+    artifact, named = obtain(model, wanted, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
     asked = Request(on.rest or "", as_.rest or named, quality, threads, strict, dict(options or {}), batch)
-    request = _complete(asked, artifact)
-    task = _task(artifact, task)
+    request, task = _complete(asked, artifact), _task(artifact, task)
     pipeline = tasks.find(task)
     resolved = perf_counter()
     decision = _decision(artifact, available, request, pipeline, progress)
     apart = _apart(artifact, request, on, as_, partial(_decision, artifact, available, pipeline=pipeline))
-    chosen = decision.plan()
-    _affordable(artifact, chosen)
-    opening = _Opening(artifact, chosen, available, decision, apart)
+    opening = _Opening(artifact, _affordable(artifact, decision.plan()), available, decision, apart)
     planned = perf_counter()
     pipeline.prefetch(artifact)
     session = _opened(opening, artifact, available, decision)
     opened = perf_counter()
     ready = _follow(pipeline, artifact, session)
-    resolving = resolved - started - sum(watch.seconds.values())
-    timings = {"resolve": resolving, "plan": planned - resolved, "open": opened - planned}
-    timings["task"] = perf_counter() - opened
-    if apart:  # as it was asked for, so that another process can ask for the same
-        request = replace(request, provider=provider or request.provider, variant=variant or request.variant)
-    loaded = Model(artifact, request, session.plan, session, ready, task=task, timings=timings)
-    loaded.preparation = watch.seconds
-    return loaded
+    ready.companion = partial(_companion, request)
+    moments = (started + sum(watch.seconds.values()), resolved, planned, opened, perf_counter())
+    timings = dict(zip(("resolve", "plan", "open", "task"), map(sub, moments[1:], moments), strict=False))
+    told = _repeatable(request, provider, variant) if apart else request
+    loaded = partial(Model, artifact, told, session.plan, session, ready, task=task, timings=timings)
+    return loaded(preparation=watch.seconds)
+
+
+def _repeatable(request: Request, provider: str | None, variant: str | None) -> Request:
+    """What was asked for as it was asked for, so that another process can ask for the same."""
+    return replace(request, provider=provider or request.provider, variant=variant or request.variant)
 
 
 def obtain(
@@ -160,6 +161,19 @@ def providers(*, fresh: bool = False) -> tuple[Probe, ...]:
 def options() -> dict[str, tuple[Setting, ...]]:
     """Provider → the settings that :func:`load` takes for it as ``options``."""
     return {name: provider_settings(one) for name, one in discover().items()}
+
+
+def _companion(request: Request, name: str) -> Model:
+    """Another model, stored already, opened as the first one was asked for; a variant may stand behind its name."""
+    reference = parse(name)
+    return load(
+        Store().get(str(reference.base)),
+        provider=request.provider,
+        variant=reference.variant,
+        quality=request.quality,
+        threads=request.threads,
+        options=request.options,
+    )
 
 
 def _complete(asked: Request, artifact: Artifact) -> Request:
@@ -298,10 +312,10 @@ def _opened(
             opening = _Opening(artifact, decision.fail(opening.plan, error), available, decision, {})
 
 
-def _affordable(artifact: Artifact, chosen: Plan) -> None:
-    """Refuse what this process's memory cannot hold; a device of its own has its own errors."""
-    if chosen.provider not in _IN_MEMORY:
-        return
+def _affordable(artifact: Artifact, chosen: Plan) -> Plan:
+    """The plan, unless this process's memory cannot hold what it opens; a device with memory of its own has its own errors."""
+    if chosen.provider != _PROCESS:
+        return chosen
     low = chosen.options.get("memory") == "low"
     others = [
         forecast(artifact, one.name)
@@ -310,6 +324,7 @@ def _affordable(artifact: Artifact, chosen: Plan) -> None:
     ]
     found = forecast(artifact, chosen.variant, memory="low" if low else "fast")
     check(found, artifact.reference, others, low=low)
+    return chosen
 
 
 def _available(*wanted: str) -> dict[str, Provider]:

@@ -42,6 +42,7 @@ class Model:
         *,
         task: str,
         timings: dict[str, float],
+        preparation: dict[str, float] | None = None,
     ) -> None:
         self.artifact = artifact
         self.request = request
@@ -50,7 +51,7 @@ class Model:
         self.pipeline = pipeline
         self.task = task
         self.timings = timings
-        self.preparation: dict[str, float] = {}
+        self.preparation = preparation or {}
 
     @property
     def placement(self) -> Placement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,15 @@ class Session:
         inputs: The graph's inputs.
         outputs: The graph's outputs.
         parts: Every component of the model by name, this one among them; a model of one graph has one.
+        own: The placement of this component alone, where ``placement`` is that of all.
     """
 
     def __init__(self, opened: Opened, plan: Plan, name: str = "model") -> None:
         self._opened: Opened | None = opened
         self.plan = plan
         self.parts: dict[str, Session] = {name: self}
-        self.placement: Placement = opened.placement()
+        self.own: Placement = opened.placement()
+        self.placement = self.own
         self.inputs: tuple[TensorSpec, ...] = opened.inputs
         self.outputs: tuple[TensorSpec, ...] = opened.outputs
         self._expected = [(spec.name, _dtype(spec.dtype), len(spec.shape)) for spec in opened.inputs]
@@ -93,7 +95,7 @@ class Session:
     def join(self, parts: Mapping[str, Session]) -> None:
         """Become the last of a model's components: its placement is that of all, and closing it closes them."""
         self.parts = {**parts, **self.parts}
-        self.placement = together([part.placement for part in self.parts.values()])
+        self.placement = together([part.own for part in self.parts.values()])
 
     def __enter__(self) -> Session:
         return self
@@ -169,23 +171,12 @@ def open_session(
         PlacementRefused: ``strict`` was asked for and part of the graph went elsewhere.
     """
     if component is None:
-        *first, last = artifact.variant(plan.variant).graphs
-        others: dict[str, Session] = {}
 
         def part(name: str) -> Session:
             own, place = (apart or {}).get(name, (plan, cache))
             return open_session(artifact, own, providers, component=name, cache=place, dimensions=dimensions)
 
-        try:
-            for name in first:
-                others[name] = part(name)
-            session = part(last)
-        except BaseException:
-            for other in others.values():
-                other.close()
-            raise
-        session.join(others)
-        return session
+        return _together(list(artifact.variant(plan.variant).graphs), part)
     graph = artifact.variant(plan.variant).graphs[component]
     prefix = graph.rpartition("/")[0]
     integrity.check(
@@ -201,6 +192,21 @@ def open_session(
     )
     session = Session(providers[plan.provider].open(artifact.path(graph), options), plan, component)
     _accept(session, plan)
+    return session
+
+
+def _together(names: Sequence[str], part: Callable[[str], Session]) -> Session:
+    """The last of the components, which holds the others; none stays open where one fails."""
+    others: dict[str, Session] = {}
+    try:
+        for name in names[:-1]:
+            others[name] = part(name)
+        session = part(names[-1])
+    except BaseException:
+        for other in others.values():
+            other.close()
+        raise
+    session.join(others)
     return session
 
 

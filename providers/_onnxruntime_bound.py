@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gpux.tensors import stacked
-
 _STATIC = "cpu"
 
 
@@ -63,7 +61,8 @@ class OnnxRuntimeBound:
                 for name in self._pairs.values():
                     binding.bind_output(name, self._device)
             self._session.run_with_iobinding(binding)
-            found = binding.get_outputs()
+            # Wrapping a state of 60 tensors that nobody looks at takes longer than all else here together.
+            found = (binding if self._moving else getattr(binding, "_iobinding", binding)).get_outputs()
             answers = {name: found[place].numpy() for place, name in enumerate(wanted)}
         except Exception as error:
             raise self._failed(error) from error
@@ -74,63 +73,30 @@ class OnnxRuntimeBound:
         return answers
 
     def grow(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Other shapes: each tensor keeps what it holds at its beginning along every axis."""
-        for name, shape in shapes.items():
-            old = self._state[name].numpy()
-            new = np.zeros(shape, old.dtype)
-            kept = tuple(slice(min(a, b)) for a, b in zip(old.shape, shape, strict=True))
+        """Other shapes: each tensor keeps what it holds at its beginning along every axis; all of them change, or none."""
+
+        def resized(name: str, value: Any) -> Any:
+            old = value.numpy()
+            new = np.zeros(shapes.get(name, old.shape), old.dtype)
+            kept = tuple(slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True))
             new[kept] = old[kept]
-            self._state[name] = self._value(new)
-        self._bind()
+            return self._value(new)
+
+        self._replace(resized)
 
     def pick(self, rows: Sequence[int], *, held: bool = True) -> None:
         """Rows of the first axis in this order."""
         order = list(rows)
-        self._state = {name: self._value(value.numpy()[order]) for name, value in self._state.items()}
+        self._replace(lambda _, value: self._value(value.numpy()[order]))
         for name, value in self._held.items() if held else ():
-            array = value.numpy()
-            if order != list(range(len(array))):
+            if order != list(range(len(array := value.numpy()))):
                 self._held[name] = self._value(array[order])
                 self._binding.bind_ortvalue_input(name, self._held[name])
-        self._bind()
-
-    def fork(self, rows: Sequence[int]) -> OnnxRuntimeBound:
-        """Another one, with copies of these rows."""
-        order = list(rows)
-        state, held = self.contents()
-        made = OnnxRuntimeBound(
-            self._session,
-            self._device,
-            pairs={},
-            shapes={},
-            dtypes={},
-            held={name: array[order] for name, array in held.items()},
-            moving=self._moving,
-            failed=self._failed,
-        )
-        made.fill(self._pairs, {name: array[order] for name, array in state.items()})
-        return made
-
-    def join(self, other: Any) -> None:
-        """Take another's rows."""
-        state, held = self.contents()
-        state2, held2 = other.contents()
-        for name, array in held.items():
-            self._held[name] = self._value(stacked(array, held2[name]))
-            self._binding.bind_ortvalue_input(name, self._held[name])
-        self.fill(self._pairs, {name: stacked(array, state2[name]) for name, array in state.items()})
-        other.close()
 
     def contents(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """What stays: the state, and further inputs."""
         state = {name: value.numpy() for name, value in self._state.items()}
         return state, {name: value.numpy() for name, value in self._held.items()}
-
-    def fill(self, pairs: Mapping[str, str], state: Mapping[str, np.ndarray]) -> None:
-        """Keep this from now on."""
-        self._pairs = dict(pairs)
-        self._state = {name: self._value(array) for name, array in state.items()}
-        self._bind()
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -138,10 +104,18 @@ class OnnxRuntimeBound:
         self._binding.clear_binding_outputs()
         self._state, self._held = {}, {}
 
+    def _replace(self, change: Callable[[str, Any], Any]) -> None:
+        self._state = {name: change(name, value) for name, value in self._state.items()}
+        self._bind()
+
     def _value(self, array: np.ndarray) -> Any:
         import onnxruntime
 
-        return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device, 0)
+        array = np.ascontiguousarray(array)
+        try:
+            return onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
+        except Exception as error:  # the device has no room for it
+            raise self._failed(error) from error
 
     def _bind(self) -> None:
         for name, value in self._state.items():

@@ -12,7 +12,7 @@ from gpux.errors import RunFailed
 from gpux.provider import Placement
 from gpux.tensors import TensorSpec
 
-from ._onnxruntime_bound import OnnxRuntimeBound
+from ._onnxruntime_rows import OnnxRuntimeRows
 from ._onnxruntime_trouble import Trouble, explain, first_line
 
 _DTYPES = {
@@ -55,9 +55,9 @@ class OnnxRuntimeSession:
         *,
         held: Mapping[str, np.ndarray],
         moving: bool = False,
-    ) -> OnnxRuntimeBound:
+    ) -> OnnxRuntimeRows:
         """Tensors that stay on the device between runs."""
-        return OnnxRuntimeBound(
+        return OnnxRuntimeRows(
             self._session,
             self._memory,
             pairs=pairs,

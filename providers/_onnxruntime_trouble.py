@@ -78,7 +78,7 @@ _SAID: tuple[tuple[str, str, str], ...] = (
         "",
         "--option profiles=off, which builds another engine for sizes outside the range",
     ),
-    (r"out of memory|(?:CUDA|HIP) failure 2\b|OUT_?OF_?MEMORY|8007000E|OOM|[Aa]llocat", "", _ROOM),
+    (r"out of memory|(?:CUDA|HIP) failure 2\b|OUT_?OF_?MEMORY|8007000E|OOM|bad_alloc|[Aa]llocat", "", _ROOM),
 )
 
 

@@ -51,7 +51,7 @@ def converter(found: list[Attention]) -> Callable[[Any], list[Any]]:
         if unknown := [name for at, name in _UNKNOWN.items() if is_given(inputs, at)]:
             raise ValueError(f"{OPERATOR} with `{unknown[0]}` is not translated")
         heads, fewer = (int(node.get_attribute(name)) for name in ("num_heads", "kv_num_heads"))
-        query, key, value = split(inputs[:3], heads, fewer)
+        query, key, value = split(inputs[:3], heads, fewer, inputs[3])
         size = int(query.get_output_partial_shape(0)[3].get_length())
         before = _before(query, inputs[5], inputs[6])
         if int(node.get_attribute("do_rotary", 0)):

@@ -12,17 +12,19 @@ from ._openvino_import import opset
 _SWAP = [0, 2, 1, 3]
 
 
-def split(inputs: Sequence[Any], heads: int, fewer: int) -> list[Any]:
+def split(inputs: Sequence[Any], heads: int, fewer: int, past: Any) -> list[Any]:
     """Queries, keys and values: each float [batch, heads or fewer, sequence, size].
 
     Args:
         inputs: Each [batch, sequence, heads * size]; or all three side by side in the first, and two that are not given.
         heads: Heads of the queries.
         fewer: Heads of keys and values.
+        past: [batch, fewer, capacity, size], which tells the size where the others do not.
     """
+    size = _static(past, 3) or _static(inputs[0], 2) // (heads if is_given(inputs, 1) else heads + 2 * fewer)
     if is_given(inputs, 1):
-        return [_apart(one, number) for one, number in zip(inputs, (heads, fewer, fewer), strict=True)]
-    packed = _turned(inputs[0], heads + 2 * fewer)
+        return [_apart(one, number, size) for one, number in zip(inputs, (heads, fewer, fewer), strict=True)]
+    packed = _turned(inputs[0], heads + 2 * fewer, size)
     parts = opset().variadic_split(packed, whole(1), whole([heads, fewer, fewer]))
     return [opset().reshape(one, whole([0, 0, 0, 0]), special_zero=True) for one in parts.outputs()]
 
@@ -76,9 +78,8 @@ def whole(value: Any) -> Any:
     return opset().constant(np.asarray(value, np.int64))
 
 
-def _apart(flat: Any, heads: int) -> Any:
+def _apart(flat: Any, heads: int, size: int) -> Any:
     """[batch, sequence, heads * size] → [batch, heads, sequence, size], from where the graph itself had it so."""
-    size = int(flat.get_partial_shape()[2].get_length()) // heads
     made = flat.get_node()
     swapped = made.input_value(0).get_node() if made.get_type_name() == "Reshape" else None
     if swapped is not None and swapped.get_type_name() == "Transpose":
@@ -86,8 +87,17 @@ def _apart(flat: Any, heads: int) -> Any:
         same = len(shape) == len(_SWAP) and shape[3].is_static and shape[3].get_length() == size
         if same and order.get_type_name() == "Constant" and order.get_data().tolist() == _SWAP:
             return opset().reshape(swapped.input_value(0), whole([0, heads, -1, size]), special_zero=True)
-    return _turned(flat, heads)
+    return _turned(flat, heads, size)
 
 
-def _turned(flat: Any, heads: int) -> Any:
-    return opset().transpose(opset().reshape(flat, whole([0, 0, heads, -1]), special_zero=True), whole(_SWAP))
+def _turned(flat: Any, heads: int, size: int) -> Any:
+    return opset().transpose(
+        opset().reshape(flat, whole([0, 0, heads, size]), special_zero=True), whole(_SWAP)
+    )
+
+
+def _static(output: Any, axis: int) -> int:
+    """The size of an axis, 0 where the graph leaves it open."""
+    shape = output.get_partial_shape()
+    known = shape.rank.is_static and shape[axis].is_static
+    return int(shape[axis].get_length()) if known else 0

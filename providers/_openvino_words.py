@@ -7,12 +7,16 @@ import re
 from gpux.errors import RunFailed
 
 _FRAME = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
+_MORE = " with a message:"
 
 
 def first_line(error: Exception) -> str:
     """What OpenVINO says, without the places in its own source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line.removeprefix("-- ") for line in lines if not line.startswith(_FRAME)]
+    if len(telling) > 1 and telling[0].endswith(_MORE):
+        why = telling[1].rpartition(">': ")[2]
+        return f"{telling[0].removesuffix(_MORE)}: {why}"
     return (telling or lines or [type(error).__name__])[0]
 
 

@@ -197,10 +197,12 @@ def _documents(folder: str, items: list[Any], parameters: Mapping[str, Any], tas
 def _generation(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str) -> Any:
     """Each by itself, so that nothing is filled up; tokens as text, for one that is near another is another."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     words = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    reads = AutoConfig.from_pretrained(folder).is_encoder_decoder
+    kind = AutoModelForSeq2SeqLM if reads else AutoModelForCausalLM
+    model = kind.from_pretrained(folder, dtype=torch.float32).eval()
     answered = []
     for item in items:
         if isinstance(item, str):
@@ -211,7 +213,8 @@ def _generation(folder: str, items: list[Any], parameters: Mapping[str, Any], _:
             )
         with torch.inference_mode():
             found = model.generate(**encoded, do_sample=False, pad_token_id=0, **parameters)
-        tokens = found[0, encoded["input_ids"].shape[1] :].tolist()
+        # What an encoder reads is no part of the answer, the token that it begins with is.
+        tokens = found[0, 1 if reads else encoded["input_ids"].shape[1] :].tolist()
         answered.append(
             {"tokens": " ".join(map(str, tokens)), "text": words.decode(tokens, skip_special_tokens=True)}
         )

@@ -33,6 +33,13 @@ def rankers(directory: Path) -> Path:
     return directory
 
 
+def tiny_writers(directory: Path) -> Path:
+    """Make the tiny language models with their answers, unless they are there."""
+    if not directory.exists():
+        run("tiny_writers.py", directory)
+    return directory
+
+
 def pull_as_ready(folder: Path, graph: Path, task: str | None = None) -> Artifact:
     """Store a model that has the same weights as another one, by that one's graph instead of an export of its own."""
     (folder / "onnx").mkdir()

@@ -116,7 +116,7 @@ def streamed(
         if not begun and len(held) > half:
             held, begun = np.concatenate([held[half:0:-1], held]), True
         # What the end is mirrored from stays, whatever comes.
-        if begun and (whole := (len(held) - least - frame) // hop + 1) > 0:
+        if begun and (whole := (len(held) - least - max(frame, hop)) // hop + 1) > 0:
             found, held = held[: (whole - 1) * hop + frame], held[whole * hop :]
             yield _energies(found, bank, window, hop=hop, size=size)
     held = np.pad(held, (0 if begun else half, half), mode="reflect")

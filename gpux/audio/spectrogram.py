@@ -67,6 +67,10 @@ class Spectrogram:
         """Let go of what was heard."""
         self._file.close()
 
+    def __del__(self) -> None:
+        # One that was made ahead, and that nobody came for after an error.
+        self.close()
+
     def _hear(self, blocks: Iterator[np.ndarray]) -> None:
         extractor = self._extractor
         first = list(_first(blocks, extractor.samples + 1))

@@ -81,7 +81,7 @@ def run_command(
         printer.detail(f"runs on {loaded.placement}; {loaded.plan.reason}")
         if len(loaded.session.parts) > 1:
             for name, part in loaded.session.parts.items():
-                printer.detail(f"{name} runs on {part.placement}; {part.plan.reason}")
+                printer.detail(f"{name} runs on {part.own}; {part.plan.reason}")
         if loaded.plan.note:
             printer.say(f"note: {loaded.plan.note}")
         _warn_partial(printer, loaded)

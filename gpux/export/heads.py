@@ -7,7 +7,7 @@ from typing import Any
 
 from gpux.errors import UnsupportedModel
 from gpux.export.modalities import TIMM, given, model_type
-from gpux.head import TEXT, Head
+from gpux.head import IMAGE, TEXT, Head
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -80,9 +80,29 @@ def choose_task(
         # Speech and text models share endings: a configuration that says nothing of sound is a text model's. A model of texts
         # and pictures embeds and scores: what scores says more of what it is for.
         return min(trained, key=lambda task: (heads[task].takes != (TEXT,), not heads[task].scores))
+    raise _unknown(heads, name, saved, takes=takes, fitting=fitting, pipeline_tag=pipeline_tag)
+
+
+def _unknown(
+    heads: Mapping[str, Head],
+    name: str,
+    saved: str | None,
+    *,
+    takes: Collection[str],
+    fitting: list[str],
+    pipeline_tag: str | None,
+) -> UnsupportedModel:
+    """The error for a checkpoint that answers no task of this version."""
+    if saved and saved.endswith("ForConditionalGeneration") and {TEXT, IMAGE} <= set(takes):
+        known = [each for head in heads.values() if head.generates for each in head.classes]
+        return UnsupportedModel(
+            f"`{name}` is a {saved}, which reads pictures and writes texts in a way that GPUX does not run yet",
+            hint=f"the classes that run are {', '.join(known)}",
+            architecture=saved,
+        )
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
-        raise UnsupportedModel(
+        return UnsupportedModel(
             f"`{name}` answers {other}, which this version does not run",
             hint=f"--task {' or --task '.join(fitting)} uses it without its head"
             if fitting
@@ -90,7 +110,7 @@ def choose_task(
             task=other,
             architecture=saved,
         )
-    raise UnsupportedModel(
+    return UnsupportedModel(
         f"nothing in `{name}` says which task it answers"
         + ("" if saved else ": its config.json names no architecture"),
         hint=f"say it with --task {'|'.join(heads)}",
@@ -143,6 +163,8 @@ def fits(head: Head, saved: str | None, takes: Collection[str] = (), kind: str |
 
     An empty suffix stands for the bare encoder, which every class has; where such a task is some kinds' own, only they fit.
     """
+    if head.generates and saved in head.classes:
+        return True  # what it writes with may stand in its configuration as if it were given texts
     if takes and set(takes) != set(head.takes):
         return False
     if saved is None:

@@ -35,12 +35,12 @@ def convert(tokenizer: Any, source: Path) -> Tokenizer | None:
     proto.ParseFromString(Path(files[0]).read_bytes())
     numbers = {**encoder, **getattr(tokenizer, "lang_token_to_id", {})}
     special = [token for token in tokenizer.all_special_tokens if token in numbers]
+    marks = [token for token in encoder if token.startswith(">>") and token.endswith("<<")]
     least = max(_vocabulary(source), max(numbers.values()) + 1)
-    made = _cut(proto, numbers, special, least)
+    made = _cut(proto, numbers, [*special, *marks], least)
     own = made.decoder
     made.decoder = decoders.Sequence([decoders.Replace(_NEVER, ""), own])
     languages = [*getattr(tokenizer, "lang_token_to_id", {})]
-    marks = [token for token in encoder if token.startswith(">>") and token.endswith("<<")]
     made.add_special_tokens([AddedToken(t, normalized=False) for t in (*special, *languages)])
     made.add_tokens([AddedToken(t, normalized=False) for t in marks])
     ids = tokenizer.build_inputs_with_special_tokens([])
@@ -53,12 +53,14 @@ def convert(tokenizer: Any, source: Path) -> Tokenizer | None:
     return made
 
 
-def _cut(proto: Any, numbers: Mapping[str, int], special: list[str], least: int) -> Tokenizer:
+def _cut(proto: Any, numbers: Mapping[str, int], whole: list[str], least: int) -> Tokenizer:
     """SentencePiece's own way of cutting, with the model's numbers."""
     pieces = list(proto.pieces)
     if proto.trainer_spec.model_type == _UNIGRAM:
-        made = SpmConverter.build_tokenizer_from_spm_proto(proto, [(p.piece, p.score) for p in pieces])
-        made.model = _unigram(pieces, numbers, special, least)
+        made: Tokenizer = SpmConverter.build_tokenizer_from_spm_proto(
+            proto, [(p.piece, p.score) for p in pieces]
+        )
+        made.model = _unigram(pieces, numbers, whole, least)
         return made
     made = SpmConverter.build_tokenizer_from_spm_proto(proto, {p.piece: i for i, p in enumerate(pieces)})
     own = json.loads(made.to_str())["model"]
@@ -69,11 +71,11 @@ def _cut(proto: Any, numbers: Mapping[str, int], special: list[str], least: int)
     return made
 
 
-def _unigram(pieces: list[Any], numbers: Mapping[str, int], special: list[str], least: int) -> Any:
+def _unigram(pieces: list[Any], numbers: Mapping[str, int], whole: list[str], least: int) -> Any:
     scores = {p.piece: p.score for p in pieces if p.type == _NORMAL}
     listed = [(f"{_NEVER}{place}", 0.0) for place in range(least)]
     for token, place in numbers.items():
-        cuts = token in scores or token in special
+        cuts = token in scores or token in whole
         listed[place] = (token if cuts else _NEVER + token, scores.get(token, 0.0))
     listed += [(piece, score) for piece, score in scores.items() if piece not in numbers]
     return models.Unigram(listed, unk_id=numbers["<unk>"])

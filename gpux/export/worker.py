@@ -37,7 +37,7 @@ def _export(job: dict[str, Any], progress: Progress) -> dict[str, Any]:
     name = job["route"]
     toolchain = toolchains.TRANSFORMERS.name if name == toolchains.TOKENIZER else name
     try:
-        route = _route(name, generates=job["generates"])
+        route = _route(name, generates=job.get("generates", False))
     except ModuleNotFoundError as error:
         raise ExporterMissing(
             f"the exporter's environment lacks `{error.name}`",

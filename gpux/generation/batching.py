@@ -171,7 +171,7 @@ class Seat:
     def __init__(self, table: Table, own: CausalDecoder) -> None:
         self._table = table
         self.own: CausalDecoder | None = own
-        self.limit = own.limit
+        self.limit, self.part = own.limit, own.part
         self.rows = 0
         self.alone = False
 
@@ -204,10 +204,11 @@ class Seat:
         """Add one token to each row, together with whoever else is at the table."""
         return self._table.step(self, tokens)
 
-    def extend(self, tokens: Sequence[int]) -> np.ndarray:
+    def extend(self, tokens: Sequence[int], *, every: bool = True) -> np.ndarray:
         """Add several tokens to the only row, alone: who does so between steps goes on alone."""
         self._stand()
-        found = self.solo.extend(tokens)
+        self.alone = self.alone or every  # nobody waits for the next step of who guesses ahead
+        found = self.solo.extend(tokens, every=every)
         self._table.wake(self)
         return found
 

@@ -20,6 +20,8 @@ CHUNK = 512
 _ROOM = 256
 """Buffers are made, and grow, by whole multiples of so many tokens."""
 
+_FIRST = np.zeros(1, np.int64)
+
 
 class Graph(Protocol):
     """What the decoder needs of an open graph; :class:`gpux.session.Session` is one."""
@@ -56,6 +58,8 @@ class CausalDecoder:
     Raises:
         UnsupportedModel: The graph has no cache.
     """
+
+    part = CHUNK
 
     def __init__(self, graph: Graph, *, limit: int) -> None:
         self.limit = limit
@@ -94,7 +98,7 @@ class CausalDecoder:
         ids = tokens.astype(np.int64, copy=False)[:, None]
         self._reserve(max(self.lengths) + 1)
         if len(self.lengths) == 1:
-            return self._run_one(ids, np.zeros(1, np.int64))[:, 0]
+            return self._run_one(ids, _FIRST)[:, 0]
         lengths = np.asarray(self.lengths, np.int64)
         added = np.ones(len(lengths), np.int64) if active is None else active.astype(np.int64)
         if self._padding is None:
@@ -102,16 +106,16 @@ class CausalDecoder:
         else:
             self._padding = mask = np.concatenate([self._padding, added[:, None]], 1)
         places = np.minimum(lengths, self.limit - 1)[:, None]
-        logits = self._run(ids, mask, places, np.zeros(1, np.int64))
+        logits = self._run(ids, mask, places, _FIRST)
         self.lengths = (lengths + added).tolist()
         return logits[:, 0]
 
-    def extend(self, tokens: Sequence[int]) -> np.ndarray:
+    def extend(self, tokens: Sequence[int], *, every: bool = True) -> np.ndarray:
         """Add several tokens to the only row."""
         if len(self.lengths) != 1:
             raise InvalidInput("several tokens can only be added to one row", hint="add them one by one")
         self._reserve(self.lengths[0] + len(tokens))
-        return self._read(tokens, every=True)
+        return self._read(tokens, every=every)
 
     def rewind(self, length: int) -> None:
         """Forget what the only row has behind so many tokens."""

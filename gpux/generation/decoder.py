@@ -39,11 +39,12 @@ class Decoder(Protocol):
         """
         ...
 
-    def extend(self, tokens: Sequence[int]) -> np.ndarray:
+    def extend(self, tokens: Sequence[int], *, every: bool = True) -> np.ndarray:
         """Add several tokens to the only row.
 
         Returns:
-            float32 [tokens, vocabulary]: the scores of the token after each of them.
+            float32 [tokens, vocabulary]: the scores of the token after each of them; of the last one alone, [1, vocabulary],
+            where ``every`` is not asked for.
         """
         ...
 
@@ -58,6 +59,17 @@ class Decoder(Protocol):
     def close(self) -> None:
         """Let go of the memory."""
         ...
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """A decoder whose only row can be read in parts, the first by ``prefill`` and the others by ``extend``.
+
+    Attributes:
+        part: Tokens that are read at once; 0 where a row is read as a whole.
+    """
+
+    part: int
 
 
 @runtime_checkable

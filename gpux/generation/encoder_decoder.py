@@ -33,6 +33,8 @@ class EncoderDecoder(CausalDecoder):
         UnsupportedModel: The decoder has no cache.
     """
 
+    part = 0  # rows may be what the encoder reads
+
     def __init__(self, encoder: Graph, decoder: Graph, *, limit: int, start: int | None = None) -> None:
         super().__init__(decoder, limit=limit)
         self._encoder, self._start = encoder, start

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpux.errors import GpuxError
-from gpux.generation import lookup
-from gpux.generation.decoder import Decoder
+from gpux.errors import GpuxError, RunFailed
+from gpux.generation.decoder import Decoder, Parts
 from gpux.generation.sampling import Choice, Chooser, generators
 from gpux.generation.settings import GenerationSettings
+from gpux.generation.speculation import Guesser, Lookup
 from gpux.generation.stopping import Stopper
 from gpux.text.detokenizer import Detokenizer
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STOP, LENGTH, CANCELLED, FAILED = "stop", "length", "cancelled", "error"
 """Why an answer ended: the model or a stop text ended it, it reached its length or the context's, the caller left, an error."""
+
+_MEMORY = "give a smaller max_new_tokens, a shorter prompt, fewer prompts at once or a smaller variant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,10 @@ class Answering:
         constraint: Makes what an answer follows, from the number of scores that the model gives.
         cancelled: Whether the caller has left; asked before every step.
         read: Reads the prompts instead of :meth:`Decoder.prefill`, where there is more to give than tokens.
+
+    Attributes:
+        rows: The answers as far as they are written.
+        guessers: Who guesses what comes next, asked in this order.
     """
 
     def __init__(
@@ -124,6 +130,7 @@ class Answering:
             Row(list(prompt), source, Detokenizer(backend), Stopper(settings.stop), number)
             for number, (prompt, source) in enumerate(zip(prompts, sources, strict=True))
         ]
+        self.guessers: list[Guesser] = [Lookup(settings.prompt_lookup)] if settings.prompt_lookup else []
         self._ends = frozenset(settings.eos_token_ids)
         self._running = list(self.rows)
         self._started = self._first = self._ended = perf_counter()
@@ -133,26 +140,28 @@ class Answering:
         """Write the answers; a piece for every token of every row.
 
         Raises:
-            RunFailed: The runtime failed; what was written so far is in :attr:`rows`.
+            RunFailed: The runtime failed, or there is not enough memory; what was written so far is in :attr:`rows`, and its text
+                in the error's ``partial``.
         """
         self._started = perf_counter()
         try:
             logits = self._prefill()
+            if logits is None:
+                return
             self._prepare(logits.shape[-1])
             yield from self._take(logits)
             self._first = perf_counter()
-            while self._running:
-                if self._cancelled():
-                    self._end(CANCELLED)
-                    break
-                guess = self._guess()
-                if guess:
-                    yield from self._speculate(guess)
+            while self._running and not self._cancelled():
+                guess, guesser = self._guess()
+                if guesser is not None:
+                    yield from self._speculate(guess, guesser)
                     continue
                 last = np.fromiter((row.tokens[-1] for row in self._running), np.int64, len(self._running))
                 yield from self._take(self._decoder.step(last))
-        except GpuxError:
+        except (GpuxError, MemoryError) as error:
             self._end(FAILED)
+            if isinstance(error, RunFailed | MemoryError):
+                raise self._located(error) from error
             raise
         finally:
             self._end(CANCELLED)  # whoever stops to listen has cancelled
@@ -162,14 +171,25 @@ class Answering:
         """What was written."""
         return [self._answer(row) for row in self.rows]
 
-    def _prefill(self) -> np.ndarray:
+    def _prefill(self) -> np.ndarray | None:
+        """Read the prompts, a long one in parts; nothing is known of what follows where the caller left between them."""
         if self._read is not None:
             return self._read()
-        (prompt, *others) = [row.prompt for row in self._running]
-        if not others and len(self._decoder.lengths) == 1 and 0 < self._decoder.lengths[0] < len(prompt):
-            self._reused = self._decoder.lengths[0]
-            return self._decoder.extend(prompt[self._reused :])[-1:]
-        return self._decoder.prefill([prompt, *others])
+        decoder, rows = self._decoder, [row.prompt for row in self._running]
+        if len(rows) > 1:
+            return decoder.prefill(rows)
+        (prompt,) = rows
+        known = decoder.lengths[0] if len(decoder.lengths) == 1 else 0
+        self._reused = done = known if known < len(prompt) else 0
+        size = (decoder.part if isinstance(decoder, Parts) else 0) or len(prompt)
+        logits = None
+        while done < len(prompt):
+            if self._cancelled():
+                return None
+            part = prompt[done : done + size]
+            logits = decoder.extend(part, every=False)[-1:] if done else decoder.prefill([part])
+            done += len(part)
+        return logits
 
     def _prepare(self, vocabulary: int) -> None:
         constraint = self._constraint(vocabulary)
@@ -233,33 +253,53 @@ class Answering:
             row.text.append(row.stopper.flush())
         self._running = []
 
-    def _guess(self) -> list[int]:
-        """Tokens that may come next, of the only row; none where speculation is off."""
-        size = self._settings.prompt_lookup
-        if not size or len(self._running) != 1:
-            return []
+    def _guess(self) -> tuple[list[int], Guesser | None]:
+        """Tokens that may come next, of the only row, and who says so."""
+        if not self.guessers or len(self._running) != 1:
+            return [], None
         row = self._running[0]
-        room = min(size, self._most(row) - len(row.tokens) - 1)
-        return lookup.guess(row.prompt + row.tokens, room) if room > 0 else []
+        room = self._most(row) - len(row.tokens) - 1
+        for guesser in self.guessers if room > 0 else ():
+            guess = guesser.guess(row.prompt + row.tokens, room)
+            if guess:
+                return guess, guesser
+        return [], None
 
-    def _speculate(self, guess: list[int]) -> Iterator[Piece]:
+    def _speculate(self, guess: list[int], guesser: Guesser) -> Iterator[Piece]:
         """Read the last token and the guess at once; keep what the model says too, and the token after that."""
         row, decoder = self._running[0], self._decoder
         before = decoder.lengths[0]
         scores = decoder.extend([row.tokens[-1], *guess])
         row.proposed += len(guess)
-        kept = 0
-        for place, logits in enumerate(scores):
-            piece = self._add(row, logits)
-            agreed = place < len(guess) and row.tokens[-1] == guess[place]
-            kept += 1
-            row.accepted += agreed
-            piece.proposed, piece.accepted = 0 if place else len(guess), int(agreed)
-            yield piece
-            if row.finish_reason or not agreed:
-                break
-        decoder.rewind(before + kept)
+        kept, right = 0, 0
+        try:
+            for place, logits in enumerate(scores):
+                piece = self._add(row, logits)
+                agreed = place < len(guess) and row.tokens[-1] == guess[place]
+                kept, right = kept + 1, right + agreed
+                row.accepted += agreed
+                piece.proposed, piece.accepted = 0 if place else len(guess), int(agreed)
+                yield piece
+                if row.finish_reason or not agreed:
+                    break
+        finally:
+            decoder.rewind(before + kept)
+        guesser.learn(len(guess), right)
         self._drop()
+
+    def _located(self, error: RunFailed | MemoryError) -> RunFailed:
+        """The error, with how far the answer had come."""
+        token = max((len(row.tokens) for row in self.rows), default=0) + 1
+        where = f"at token {token} of the answer" if token > 1 else "while the prompt was read"
+        told = (
+            error if isinstance(error, RunFailed) else RunFailed("there is not enough memory", hint=_MEMORY)
+        )
+        partial = ["".join(row.text) for row in self.rows]
+        return RunFailed(
+            f"{told.message}, {where}",
+            hint=told.hint,
+            **{**told.details, "token": token, "partial": partial},
+        )
 
     def _answer(self, row: Row) -> Generated:
         timings = {

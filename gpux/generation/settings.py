@@ -55,6 +55,7 @@ class GenerationSettings:
         grammar: A grammar that the answer follows.
         truncate: Cut a prompt that is longer than the context at its beginning, instead of refusing it.
         prompt_lookup: Tokens that are guessed ahead from what was written before (prompt-lookup decoding); 0 is off.
+        draft: The name of a smaller stored model with the same tokens, which guesses ahead; none when ``None``.
     """
 
     max_new_tokens: int | None = None
@@ -91,6 +92,7 @@ class GenerationSettings:
     grammar: str | None = None
     truncate: bool = False
     prompt_lookup: int = 0
+    draft: str | None = None
 
     @classmethod
     def read(cls, artifact: Artifact, given: Mapping[str, Any]) -> GenerationSettings:
@@ -229,6 +231,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "grammar": _TEXT,
     "truncate": _FLAG,
     "prompt_lookup": _whole(0),
+    "draft": (lambda v: isinstance(v, str) and bool(v), "the name of a stored model"),
 }  # fmt: skip
 
 

@@ -154,18 +154,19 @@ class PictureDecoder(CausalDecoder):
             self._place(row, 0, np.asarray(tokens, np.int64))
         return super().prefill(rows)
 
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        """Add one token to each row."""
+    def step(self, tokens: np.ndarray, *, active: np.ndarray | None = None) -> np.ndarray:
+        """Add one token to each row; of rows that are not ``active`` the run leaves nothing behind."""
         if self._three:
-            for row, length in zip(self._where, self.lengths, strict=True):
+            goes_on = [True] * len(self._where) if active is None else active.tolist()
+            for row, length, stays in zip(self._where, self.lengths, goes_on, strict=True):
                 self._widened(row, length + 1)[:, length] = row.next
-                row.next += 1
-        return super().step(tokens)
+                row.next += stays
+        return super().step(tokens, active=active)
 
-    def extend(self, tokens: Sequence[int]) -> np.ndarray:
+    def extend(self, tokens: Sequence[int], *, every: bool = True) -> np.ndarray:
         """Add several tokens to the only row."""
         self._place(self._where[0], self.lengths[0], np.asarray(tokens, np.int64))
-        return super().extend(tokens)
+        return super().extend(tokens, every=every)
 
     def rewind(self, length: int) -> None:
         """Forget what the only row has behind so many tokens."""
@@ -222,7 +223,7 @@ class PictureDecoder(CausalDecoder):
             "position_ids": self._positions(places) if self._three else places,
             "logits_to_keep": keep,
         }
-        feeds = {_EMBEDS: embeds, **more, **{name: every[name] for name in self._takes}}
+        feeds: dict[str, Any] = {_EMBEDS: embeds, **more, **{name: every[name] for name in self._takes}}
         assert self._bound is not None  # noqa: S101 - prefill binds it before anything runs
         began = perf_counter()
         logits = self._bound.run(feeds, ("logits",))["logits"].astype(np.float32, copy=False)

@@ -82,6 +82,8 @@ class ImageProcessor:
         """
         made = self._recipe
         original = image.height, image.width
+        if made.page is not None:
+            image = made.page.laid(image, resample=made.resample)
         if made.squared:
             edge = max(self._sound((max(original), max(original)), original, position))
             image = self._placed(image, (edge, edge), (edge - original[0]) // 2, (edge - original[1]) // 2)

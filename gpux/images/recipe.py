@@ -13,6 +13,7 @@ from gpux.errors import UnsupportedModel
 from gpux.fields import Fields
 from gpux.images import classes, figures, rules, sizing, timm
 from gpux.images.classes import ProcessorClass
+from gpux.images.pages import Page
 from gpux.images.pixels import Normalization
 from gpux.images.sizing import Rule, Size
 
@@ -49,6 +50,7 @@ class Recipe:
         begin: Where a crop begins.
         fill: The colour of what lies outside.
         squared: Whether the picture is put on a square of that colour first.
+        page: How it is laid out on a sheet instead of all this, but for its table.
         flipped: Whether blue comes first.
         pads: As :attr:`gpux.images.classes.ProcessorClass.pads`.
         pad_size: The size of a padded batch, where it is not its largest picture's.
@@ -66,6 +68,7 @@ class Recipe:
     begin: Callable[[int, int], int] = sizing.centred
     fill: tuple[int, int, int] = (0, 0, 0)
     squared: bool = False
+    page: Page | None = None
     flipped: bool = False
     pads: str = ""
     pad_size: Size | None = None
@@ -159,6 +162,9 @@ def _modern(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipe(name: str, kind: ProcessorClass, fields: Fields) -> Recipe:
+    if kind.rule == "page":
+        page = Page.read(fields)
+        return Recipe(name, _table(kind, fields), resample=_resample(fields), page=page, fixed=page.fixed)
     scaling = rules.read(kind.rule, fields) if fields.flag("do_resize") else None
     crops = [scaling.crop] if scaling and scaling.crop else []
     window = None

@@ -18,6 +18,7 @@ from gpux.generation.decoder import Decoder
 from gpux.generation.loop import LENGTH, STOP, Answering, Generated, Piece
 from gpux.generation.settings import NAMES, GenerationSettings
 from gpux.generation.stopping import Stopper
+from gpux.pipelines.drafting import Drafts
 from gpux.pipelines.pipeline import Clock, Pipeline
 from gpux.session import Session
 from gpux.text import limits
@@ -33,6 +34,10 @@ class GeneratingPipeline(Pipeline):
 
     A subclass says what an item is, and what its prompt's tokens are.
 
+    Attributes:
+        settings: How the model's own files say that it writes.
+        conversations: What it has read, of those that nobody is writing to.
+
     Raises:
         UnsupportedModel: The graph does not write, or a setting is of the wrong type.
     """
@@ -47,15 +52,20 @@ class GeneratingPipeline(Pipeline):
         super().__init__(artifact, session)
         self._tokenizer = Tokenizer(artifact, max_length=None)
         self.settings = GenerationSettings.read(artifact, {})
-        seat = opening.sharing(self._open)
-        self._conversations = Conversations(seat)
+        self.conversations = Conversations(opening.sharing(self._open))
+        self.conversations.start()
         self._constraints: Constraints | None = None
-        self._conversations._put(Conversation(seat()))  # noqa: SLF001
+        self._drafts = Drafts(self)
 
     @property
     def chats(self) -> bool:
         """Whether a conversation can be given."""
         return False
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the tokenizers library, which must not be changed."""
+        return self._tokenizer.backend
 
     @cached_property
     def context(self) -> int:
@@ -121,8 +131,9 @@ class GeneratingPipeline(Pipeline):
             )
         alone = self.is_item(item)
         prompts = self._prompts([item] if alone else list(item), settings, others)
-        with self._conversations.take(prompts) as conversation:
-            answering = self._answering(conversation, prompts, settings, cancelled)
+        with self.conversations.take(prompts) as conversation, self._drafts.take(settings, prompts) as drafts:
+            answering = self._answering(conversation, prompts, settings, _asked(conversation, cancelled))
+            answering.guessers += drafts
             try:
                 yield from answering
             finally:
@@ -131,11 +142,13 @@ class GeneratingPipeline(Pipeline):
 
     def forget(self) -> None:
         """Read every prompt from its beginning again, whatever was read before."""
-        self._conversations.forget()
+        self.conversations.forget()
+        self._drafts.forget()
 
     def close(self) -> None:
-        """Let go of what conversations have read."""
-        self._conversations.close()
+        """Let go of what conversations have read, and of models that guess; what is being written ends with an error."""
+        self.conversations.close()
+        self._drafts.close()
 
     def _open(self) -> Decoder:
         return opening.decoder(self.session.parts, limit=self.context, settings=self.settings)
@@ -176,8 +189,9 @@ class GeneratingPipeline(Pipeline):
     ) -> list[list[Generated]]:
         count = settings.num_return_sequences
         rows = [prompt for prompt in prompts for _ in range(count)]
-        with self._conversations.take(rows) as conversation:
-            answering = self._answering(conversation, rows, settings, cancelled)
+        with self.conversations.take(rows) as conversation, self._drafts.take(settings, rows) as drafts:
+            answering = self._answering(conversation, rows, settings, _asked(conversation, cancelled))
+            answering.guessers += drafts
             try:
                 for _ in answering:
                     pass
@@ -212,8 +226,8 @@ class GeneratingPipeline(Pipeline):
     def _search(
         self, prompts: list[list[int]], settings: GenerationSettings, cancelled: Callable[[], bool]
     ) -> list[list[Generated]]:
-        with self._conversations.take(prompts, reuse=False) as conversation:
-            found = self._found(conversation, prompts, settings, cancelled)
+        with self.conversations.take(prompts, reuse=False) as conversation:
+            found = self._found(conversation, prompts, settings, _asked(conversation, cancelled))
         return [
             [self._told(beam, prompt, settings) for beam in beams]
             for prompt, beams in zip(prompts, found, strict=True)
@@ -243,6 +257,16 @@ class GeneratingPipeline(Pipeline):
         shown, stopped = stopper.push(text)
         reason = STOP if beam.ended or stopped else LENGTH
         return Generated(shown + stopper.flush(), beam.tokens, reason, len(prompt))
+
+
+def _asked(conversation: Conversation, cancelled: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether the caller has left; where the model was closed, an error."""
+
+    def asked() -> bool:
+        conversation.check()
+        return cancelled()
+
+    return asked
 
 
 def _remember(conversation: Conversation, answering: Answering) -> None:

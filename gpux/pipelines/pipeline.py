@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
@@ -63,6 +63,7 @@ class Pipeline(ABC):
         batch: Items that are computed together where many are answered and no plan says otherwise.
         emits: Whether an answer comes piece by piece, by a method ``emit``.
         brief: Parameters with which answers are as short as they can be.
+        companion: Opens another stored model by its name, for a task that can use two; said by whoever loads the model.
 
     Raises:
         CorruptArtifact: A file that the task may read was altered since it was stored.
@@ -81,6 +82,7 @@ class Pipeline(ABC):
         integrity.check(artifact, _small_files(artifact))
         self.artifact = artifact
         self.session = session
+        self.companion: Callable[[str], Any] | None = None
 
     @classmethod  # noqa: B027 - a task may have nothing to read ahead
     def prefetch(cls, artifact: Artifact) -> None:

@@ -5,7 +5,7 @@ Source of names and shapes: https://github.com/huggingface/transformers/blob/v4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from gpux.errors import InvalidInput
 from gpux.fields import Fields
 from gpux.generation.conversations import Conversation
 from gpux.generation.encoder_decoder import EncoderDecoder, text_feeds
-from gpux.generation.loop import Answering, Generated
+from gpux.generation.loop import Answering, Generated, Piece
 from gpux.generation.settings import NAMES, GenerationSettings
 from gpux.head import Head
 from gpux.pipelines.generating import GeneratingPipeline
@@ -111,6 +111,18 @@ class TextToTextPipeline(GeneratingPipeline):
         """A list of answers, as the transformers pipeline gives for one text."""
         return self._answers([item], clock, parameters)[0]
 
+    def emit(
+        self, item: Any, *, cancelled: Callable[[], bool] = lambda: False, **parameters: Any
+    ) -> Generator[Piece, None, Generated | list[Generated]]:
+        """One answer in pieces; one piece where beams are searched, as many models' own settings say."""
+        settings, _ = self._settings(parameters)
+        if settings.num_beams == 1 or settings.num_return_sequences > 1:
+            return (yield from super().emit(item, cancelled=cancelled, **parameters))
+        ((whole,),) = self.write([item], cancelled=cancelled, **parameters)
+        if whole.tokens:
+            yield Piece(whole.text, tokens=whole.tokens)
+        return whole
+
     def _settings(self, parameters: Mapping[str, Any]) -> tuple[GenerationSettings, dict[str, Any]]:
         given = {name: value for name, value in parameters.items() if name not in _LENGTHS}
         given = {**_lengths(parameters), **given}
@@ -168,7 +180,7 @@ class TextToTextPipeline(GeneratingPipeline):
     def _search(
         self, prompts: list[list[int]], settings: GenerationSettings, cancelled: Callable[[], bool]
     ) -> list[list[Generated]]:
-        with self._conversations.take(prompts, reuse=False) as conversation:
+        with self.conversations.take(prompts, reuse=False) as conversation:
             starts = self._begin(conversation, prompts, settings)
             found = self._found(conversation, starts, settings, cancelled)
         return [

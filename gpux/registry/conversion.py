@@ -195,7 +195,8 @@ class _Attempt:
         """The graphs of a model that writes, in every variant."""
         settings = {"references_only": False, "variants": list(self.order.variants)}
         references, result = self._run_exporter(snapshot, python, toolchain, settings)
-        variants, components = [], ()
+        variants: list[Variant] = []
+        components: tuple[Component, ...] = ()
         for name in self.order.variants:
             graphs = {part: self.folder / name / f"{part}.onnx" for part in result["components"]}
             proven = self._prove(graphs, name, references)
@@ -283,7 +284,7 @@ class _Attempt:
             references = _References(self.folder / "probes.npz", None, proof.ITSELF)
             references.probes.unlink(missing_ok=True)  # of another graph
             if self.order.head.generates:
-                decoder_graph.make_probes(snapshot, summary, references.probes)
+                decoder_graph.make_probes(snapshot.directory, summary, references.probes)
             elif self.order.head.takes:  # else the proof finds them, by trying
                 made = probes.make(self._inputs(summary, snapshot))
                 probes.save(references.probes, probes.affordable(made, _per_token(summary)))

@@ -11,7 +11,6 @@ from gpux.export import probes
 from gpux.export.generators import answers
 from gpux.onnx_names import Shape
 from gpux.onnx_reader import GraphSummary
-from gpux.sources.snapshot import Snapshot
 
 _IN_PLACE = "com.microsoft::GroupQueryAttention"
 """The operator whose past and present may be one buffer, and which knows each row's length."""
@@ -42,7 +41,7 @@ def place(source: Path, target: Path, axes: Mapping[str, Shape]) -> None:
     onnx_names.rename(source, target, inputs={}, outputs={}, axes=axes)
 
 
-def make_probes(snapshot: Snapshot, summary: GraphSummary, target: Path) -> None:
+def make_probes(directory: Path, summary: GraphSummary, target: Path) -> None:
     """Write the proof's inputs: texts by the model's own tokenizer, or numbers where it has none of the usual form."""
     vocabulary = next(
         (
@@ -52,7 +51,7 @@ def make_probes(snapshot: Snapshot, summary: GraphSummary, target: Path) -> None
         ),
         _VOCABULARY,
     )
-    probes.save(target, answers.without_answers(_texts(snapshot.directory / "tokenizer.json", vocabulary)))
+    probes.save(target, answers.without_answers(_texts(directory / "tokenizer.json", vocabulary)))
 
 
 def _texts(tokenizer: Path, vocabulary: int) -> list[list[int]]:

@@ -77,7 +77,8 @@ def _picture(vision: Any, album: Album, probe: probes.Feeds, number: int) -> Any
     prefix = f"{number}.vision."
     given = {name[len(prefix) :]: array for name, array in probe.items() if name.startswith(prefix)}
     outputs = vision.run(given, None)
-    made = features(outputs, grid=probe.get(f"{number}.grid"), cut=probe.get(f"{number}.cut"))
+    facts = [probe[key].tolist() if key in probe else None for key in (f"{number}.grid", f"{number}.cut")]
+    made = features(outputs, grid=facts[0], cut=facts[1])
     return album.add(str(number).encode(), lambda: made)
 
 

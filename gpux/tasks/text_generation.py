@@ -18,6 +18,7 @@ from gpux.pipelines.generating import GeneratingPipeline
 from gpux.pipelines.pipeline import Clock, Table
 from gpux.text import text_samples, texts
 from gpux.text.chat import ChatTemplate
+from gpux.text.continuing import Continuing
 
 _DEFAULT_LENGTH = 256
 """Tokens of an answer where neither the model nor the caller says, as in the transformers pipeline."""
@@ -48,6 +49,10 @@ class TaskPipeline(GeneratingPipeline):
         if found is not None:
             found.prepare()
         return found
+
+    @cached_property
+    def _continuing(self) -> Continuing:
+        return Continuing(self._tokenizer.backend)
 
     @property
     def chats(self) -> bool:
@@ -101,7 +106,7 @@ class TaskPipeline(GeneratingPipeline):
             )
         rendered = self.template.render(item, tools=tools, **_extra(template, position))
         with self._tokenizer.trusted():
-            return list(self._tokenizer.backend.encode(rendered, add_special_tokens=False).ids)
+            return self._continuing(rendered)
 
     def answer(
         self,

@@ -51,6 +51,12 @@ class TaskPipeline(text_to_text.TextToTextPipeline):
         """
         return super().answer(items, clock, **parameters)
 
+    @property
+    def brief(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Parameters with which answers are as short as they can be: a language where one must be asked for."""
+        codes = self._languages.codes if self._is_told(self.settings) else []
+        return {"max_new_tokens": 2, **({"tgt_lang": codes[0]} if codes else {})}
+
     @cached_property
     def _languages(self) -> Languages:
         return Languages(self._tokenizer.backend)
@@ -113,13 +119,7 @@ class TaskPipeline(text_to_text.TextToTextPipeline):
             if code is not None and not isinstance(code, str):
                 raise InvalidInput(f"`{name}` is {code!r}", hint="give a language's code", parameter=name)
         told = parameters.get("forced_bos_token_id") is not None
-        many = self._template_names_language(self._tokenizer(["a"])[0])
-        if (
-            target is None
-            and many
-            and settings.forced_bos_token_id is None
-            and not self._begins_in_one(settings)
-        ):
+        if target is None and self._is_told(settings):
             raise InvalidInput(
                 "the model writes many languages, and none was asked for",
                 hint="give tgt_lang (--tgt-lang), and src_lang for the text's own",
@@ -127,7 +127,7 @@ class TaskPipeline(text_to_text.TextToTextPipeline):
             )
         if target is None or told or self._words(source, target):
             return settings, others
-        if not many and self._languages.token(target) is None:
+        if not self._many and self._languages.token(target) is None:
             raise InvalidInput(
                 "the model translates one pair of languages, and is not told which",
                 hint="leave src_lang and tgt_lang out",
@@ -136,7 +136,13 @@ class TaskPipeline(text_to_text.TextToTextPipeline):
         token = self._languages.needed(target, parameter="tgt_lang")
         return settings.with_given({"forced_bos_token_id": token}), others
 
-    def _begins_in_one(self, settings: GenerationSettings) -> bool:
-        """Whether answers begin with a language's token, as mBART's of one pair do."""
+    @cached_property
+    def _many(self) -> bool:
+        """Whether the tokenizer says of every text which language it is in."""
+        return self._template_names_language(self._tokenizer(["a"])[0])
+
+    def _is_told(self, settings: GenerationSettings) -> bool:
+        """Whether it must be told which language to write: it knows many, and its own settings name none."""
         start = settings.decoder_start_token_id
-        return start is not None and start not in self._plain
+        begins = start is not None and start not in self._plain  # as answers of mBART's models of one pair do
+        return self._many and settings.forced_bos_token_id is None and not begins

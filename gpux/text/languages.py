@@ -30,6 +30,11 @@ class Languages:
     def __init__(self, backend: Any) -> None:
         self._known = {token.content: index for index, token in backend.get_added_tokens_decoder().items()}
 
+    @property
+    def codes(self) -> list[str]:
+        """Every language, as far as tokens show what they are."""
+        return [code for code in map(_bare, self._known) if code]
+
     def token(self, code: str) -> int | None:
         """The token that stands for a language, ``None`` where there is none."""
         return next(
@@ -48,8 +53,7 @@ class Languages:
         """
         found = self.token(code)
         if found is None:
-            codes = [code for code in map(_bare, self._known) if code]
-            close = difflib.get_close_matches(code, codes, n=3, cutoff=0.3)
+            close = difflib.get_close_matches(code, self.codes, n=3, cutoff=0.3)
             raise InvalidInput(
                 f"the model has no language `{code}`",
                 hint=f"closest are {', '.join(close)}" if close else "it has no tokens for languages",

@@ -7,7 +7,7 @@ from families.record import Family
 
 def families() -> tuple[Family, ...]:
     """Every family, in the order of the matrix."""
-    from families import audio, generation, pairs, real, text, vision
+    from families import audio, generation, pairs, real, rewriting, text, vision
 
     return (
         *real.FAMILIES,
@@ -16,6 +16,7 @@ def families() -> tuple[Family, ...]:
         *audio.FAMILIES,
         *pairs.FAMILIES,
         *generation.FAMILIES,
+        *rewriting.FAMILIES,
     )
 
 

@@ -40,6 +40,11 @@ CAPITALS: Mapping[str, str] = {
 }
 """What a language model that follows instructions is asked, and the word that its answer must have."""
 
+GERMAN: Mapping[str, str] = {
+    "translate English to German: The house is wonderful.": "Das Haus ist wunderbar.",
+}
+"""What a model that was taught to translate is asked, and its answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -117,9 +122,18 @@ def _capitals(answers: Answers, _: Answers) -> Finding:
     return Finding("; ".join(found))
 
 
+def _german(answers: Answers, _: Answers) -> Finding:
+    found = answers["[].text"].tolist()
+    for (asked, wanted), text in zip(GERMAN.items(), found, strict=True):
+        if wanted != text:
+            return Finding("; ".join(found), f"asked “{asked}” it says “{text}”")
+    return Finding("; ".join(found))
+
+
 _KINDS: Mapping[str, Callable[[Answers, Answers], Finding]] = {
     "order": _order,
     "mails": _mails,
     "photographs": _photographs,
     "capitals": _capitals,
+    "german": _german,
 }

@@ -149,6 +149,7 @@ KINDS: dict[str, Callable[..., list[Any]]] = {
     "masked": _masked,
     "prompts": lambda *_: list(_PROMPTS),
     "asked": lambda *_: [[{"role": "user", "content": asked}] for asked in expectations.CAPITALS],
+    "german": lambda *_: list(expectations.GERMAN),
     "questions": _questions,
     "pairs": _pairs,
     "pictures": _pictures,

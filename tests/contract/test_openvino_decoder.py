@@ -1,6 +1,7 @@
 """OpenVINO's decoders held against ONNX Runtime's own operator, which reads every row from its beginning at every step."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from decoder_graphs import FEWER, SIZE, VOCABULARY, decoder
@@ -178,6 +179,46 @@ def test_keys_and_values_are_kept_in_what_was_asked_for(tmp_path):
         worst[kept] = max(rows.step() for _ in range(6))
         rows.opened.close()
     assert worst["fp32"] < 1e-5 < worst["int8"] < 0.1
+
+
+def test_what_is_not_translated_is_told(tmp_path):
+    path = decoder(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    (node,) = (one for one in model.graph.node if one.op_type == "GroupQueryAttention")
+    node.input[10] = "bias"
+    bias = onnx.helper.make_tensor_value_info(
+        "bias", onnx.TensorProto.FLOAT, ["batch", 1, "sequence", "total"]
+    )
+    model.graph.input.append(bias)
+    onnx.save(model, path)
+    with pytest.raises(RunFailed, match="ValueError: GroupQueryAttention with `attention_bias` is not trans"):
+        PROVIDER.open(path, Options(threads=1))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_embedding_is_read_row_by_row(tmp_path, bits):
+    chance, block = np.random.default_rng(9), 16
+    table = chance.integers(0, 256, (VOCABULARY, 32 * bits // 8), np.uint8)
+    scales = chance.uniform(0.1, 1, (VOCABULARY, 32 // block)).astype(np.float32)
+    node = onnx.helper.make_node(
+        "GatherBlockQuantized", ["table", "ids", "scales"], ["rows"], domain="com.microsoft",
+        bits=bits, block_size=block, gather_axis=0, quantize_axis=1,
+    )  # fmt: skip
+    graph = onnx.helper.make_graph(
+        [node],
+        "embedding",
+        [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["batch", "sequence"])],
+        [onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, ["batch", "sequence", 32])],
+        [onnx.numpy_helper.from_array(table, "table"), onnx.numpy_helper.from_array(scales, "scales")],
+    )
+    versions = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("com.microsoft", 1)]
+    path = tmp_path / "embedding.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=versions, ir_version=10), path)
+    feeds = {"ids": np.array([[0, 5, 22], [7, 7, 1]])}
+    (want,) = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, feeds)
+    opened = PROVIDER.open(path, Options(threads=1))
+    np.testing.assert_allclose(opened.run(feeds)["rows"], want, rtol=1e-6)
+    opened.close()
 
 
 def test_half_precision_weights_and_cache(tmp_path):

@@ -1,4 +1,4 @@
-"""Encoder-decoders of seven families give PyTorch's scores in batches of unequal rows, and transformers' own answers."""
+"""Encoder-decoders give PyTorch's scores in batches of unequal rows, and transformers' own answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gpux.generation.settings import GenerationSettings
 from gpux.provider import Options, find
 from gpux.text.tokens import Tokenizer
 
-FAMILIES = ("t5", "mt5", "bart", "mbart", "marian", "m2m100", "pegasus")
+FAMILIES = ("t5", "bart", "marian", "m2m100")
 SOURCES = ([17, 5, 99, 23, 42, 8, 61, 2], [31, 4, 2], [77, 12, 90, 33, 2])
 TEXTS = ["The house is wonderful.", "glacier", "How do I reset my password?"]
 STEPS = 9
@@ -177,6 +177,7 @@ def test_t5_does_what_its_own_settings_say(t5, answers):
             model(TEXTS[0], tgt_lang="de")
     with gpux.load(t5.reference, provider="cpu", task="summarization") as model:
         assert [each["summary_text"] for each in model(TEXTS)] == answers["t5"]["summaries"]
+        assert list(model.pipeline.emit(TEXTS[1])) == answers["t5"]["summaries"][1:2]  # beams are told whole
     with gpux.load(t5.reference, provider="cpu", task="translation") as model:
         german = model(TEXTS, src_lang="en", tgt_lang="de")
         assert [each["translation_text"] for each in german] == answers["t5"]["german"]
@@ -191,7 +192,7 @@ def test_languages_are_tokens(tiny, answers, store):
         for source, target in (("en", "de"), ("fr", "en")):
             found = model(TEXTS, src_lang=source, tgt_lang=target, max_new_tokens=6)
             wanted = [
-                text.removeprefix(f"__{target}__").replace("__nl__", "").replace("__lv__", "")
+                text.removeprefix(f"__{target}__").replace("__nl__", "").replace("__lv__", "").strip()
                 for text in answers["m2m100"][f"{source}-{target}"]
             ]
             assert [each["translation_text"] for each in found] == wanted

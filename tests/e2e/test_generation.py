@@ -20,9 +20,7 @@ LENGTH = {"max_new_tokens": 12}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("writers") / "made"
-    models.run("tiny_writers.py", directory)
-    return directory
+    return models.tiny_writers(tmp_path_factory.getbasetemp() / "tiny-writers")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""Makes tiny models that read pictures and write, of random weights, and asks transformers for their answers.
+"""Makes tiny models that read pictures and write, of random weights, exports them, and asks transformers for their answers.
 
-Usage: python tiny_pictured.py DIRECTORY; every model's checkpoint is a folder in DIRECTORY, ``pictures`` holds a.png and b.png, and
-``answers.json`` what transformers says to each call of ``calls`` below.
+Usage: python tiny_pictured.py DIRECTORY; every model's checkpoint is a folder in DIRECTORY with its graphs, probes and references in
+it, ``pictures`` holds a.png and b.png, and ``answers.json`` what transformers says to each of :data:`CALLS`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ import transformers as hf
 from PIL import Image
 from transformers import pipeline
 
-WORDS = "<unk> <s> </s> <image> <|image_pad|> <|video_pad|> <|vision_start|> <|vision_end|> user assistant : what is this and that a the cat dog ? .".split()
+from gpux.events import silent
+from gpux.export.encoder import Clock
+from gpux.export.generators import pictures
+from gpux.export.generators.generator import Generator
+from gpux.export.generators.route import tidied
+from gpux.export.generators.variants import save
+
+WORDS = ["<unk>", "<s>", "</s>", "<image>", "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "user", "assistant", ":", "what", "is", "this", "and", "that", "a", "the", "cat", "dog", "?", "."]
 TEXT = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 48,
     "vocab_size": 96, "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "initializer_range": 0.3,
@@ -44,6 +51,7 @@ TEMPLATE = (
     "{% if p['type'] == 'image' %}{{ 'MARK' + ' ' }}{% else %}{{ p['text'] }}{% endif %}{% endfor %}{% endif %}"
     "{{ ' ' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant :' }}{% endif %}"
 )
+SPECIAL = {"vocab_size": 96, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 SIZES = {"a": (61, 45), "b": (40, 90)}
 NEW = {"max_new_tokens": 12, "do_sample": False}
 
@@ -117,6 +125,38 @@ def patches() -> Any:
     return images, tokenizer("<|vision_start|><|image_pad|><|vision_end|>")
 
 
+def blip() -> tuple[Any, Any]:
+    text = {
+        **TEXT,
+        "max_position_embeddings": 64,
+        "sep_token_id": 2,
+        "encoder_hidden_size": 32,
+        "num_key_value_heads": None,
+    }
+    del text["num_key_value_heads"]
+    config = hf.BlipConfig(text_config=text, vision_config={**VISION, "intermediate_size": 48})
+    return hf.BlipForConditionalGeneration(config), hf.BlipImageProcessorPil(size={"height": 32, "width": 32})
+
+
+def encoder_decoder(encoder: Any, decoder: Any, images: Any) -> tuple[Any, Any]:
+    config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(
+        encoder, decoder, decoder_start_token_id=1, pad_token_id=0
+    )
+    model = hf.VisionEncoderDecoderModel(config=config)
+    model.generation_config.decoder_start_token_id = 1
+    return model, images
+
+
+def trocr() -> tuple[Any, Any]:
+    decoder = hf.TrOCRConfig(
+        d_model=32, decoder_layers=2, decoder_attention_heads=2, decoder_ffn_dim=48, cross_attention_hidden_size=32,
+        max_position_embeddings=64, is_decoder=True, add_cross_attention=True, init_std=0.3, **SPECIAL,
+    )  # fmt: skip
+    images = hf.ViTImageProcessorPil(size={"height": 32, "width": 32})
+    return encoder_decoder(hf.ViTConfig(**VISION, intermediate_size=48), decoder, images)
+
+
+CAPTIONERS = {"blip": blip, "trocr": trocr}
 MODELS = {
     "llava": lambda: whole(hf.CLIPVisionConfig(**VISION, intermediate_size=48)),
     "maira": lambda: whole(hf.Dinov2Config(**VISION), vision_feature_layer=[-1, 1]),
@@ -200,7 +240,40 @@ def by_hand(model: Any, images: Any, words: Any, call: Any, full: bool) -> Any:
     return [{"input_text": said, "generated_text": whole_chat}]
 
 
+def export(model: Any, words: Any, folder: Path) -> None:
+    """Graphs, probes and references, as a pull makes them."""
+    model.config.use_cache = True
+    pictures.ask(Generator(model, words, Clock(silent)), folder)
+    for component, program in pictures.programs(model).items():
+        save(tidied(program), folder / "fp32" / f"{component}.onnx")
+
+
+def captions(name: str, folder: Path, pictures: Path) -> dict[str, Any]:
+    """A captioner's checkpoint, and its answers as the pipeline of transformers 4 made them."""
+    torch.manual_seed(5)
+    model, images = CAPTIONERS[name]()
+    model, words = model.eval(), tokenizer("<image>")
+    model.save_pretrained(folder)
+    images.save_pretrained(folder)
+    words.save_pretrained(folder)
+    answers = {}
+    for stem in SIZES:
+        pixels = images(Image.open(pictures / f"{stem}.png").convert("RGB"), return_tensors="pt")
+        found = model.generate(**pixels, **NEW)
+        answers[f"{name}/{stem}"] = [
+            {"generated_text": words.batch_decode(found, skip_special_tokens=True)[0]}
+        ]
+        if name == "blip":
+            ids = torch.tensor([[*words("a cat")["input_ids"], 2]])
+            found = model.generate(**pixels, input_ids=ids, **NEW)
+            said = words.batch_decode(found, skip_special_tokens=True)[0]
+            answers[f"{name}/{stem}/a cat"] = [{"generated_text": said}]
+    export(model, words, folder)
+    return answers
+
+
 def make(directory: Path) -> None:
+    directory.mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     (directory / "pictures").mkdir(exist_ok=True)
     answers = {}
@@ -237,6 +310,10 @@ def make(directory: Path) -> None:
                 }
                 for one in found
             ]
+        if name != "llava":  # which is pulled
+            export(model, processor[1] if byhand else processor.tokenizer, folder)
+    for name in CAPTIONERS:
+        answers |= captions(name, directory / name, directory / "pictures")
     (directory / "answers.json").write_text(json.dumps(answers))
 
 

@@ -55,6 +55,7 @@ def build(size: int) -> dict[str, torch.nn.Module]:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=16,  # the least that ONNX Runtime turns by position inside of its attention
         intermediate_size=64,
         max_position_embeddings=128,
         **ids,

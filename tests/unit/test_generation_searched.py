@@ -53,7 +53,7 @@ class Writing(GeneratingPipeline):
         self._tokenizer = SimpleNamespace(backend=tiny_tokenizers.byte_level())
         self.settings = GenerationSettings(eos_token_ids=(1,))
         self.session = SimpleNamespace(plan=SimpleNamespace(batch=None))
-        self._conversations = Conversations(Chance)
+        self.conversations = Conversations(Chance)
         self._constraints = None
 
     def prompt(self, item, /, *, position, **_):

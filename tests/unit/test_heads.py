@@ -47,6 +47,24 @@ def test_class_and_tag_decide(saved, tag, embeds, task):
 
 
 @pytest.mark.parametrize(
+    ("saved", "tag", "own", "task"),
+    [
+        ("T5ForConditionalGeneration", None, {}, "text2text-generation"),
+        ("T5ForConditionalGeneration", "translation", {}, "translation"),
+        ("T5ForConditionalGeneration", "text-classification", {}, "text2text-generation"),
+        ("T5ForConditionalGeneration", None, {"summarization": {}, "translation_en_to_de": {}}, "text2text-generation"),
+        ("BartForConditionalGeneration", None, {"summarization": {}}, "summarization"),
+        ("MBartForConditionalGeneration", None, {"translation_en_to_ro": {}}, "translation"),
+        ("MarianMTModel", None, {}, "translation"),
+        ("M2M100ForConditionalGeneration", None, {}, "translation"),
+    ],
+)  # fmt: skip
+def test_models_that_write_one_text_for_another(saved, tag, own, task):
+    config = {"architectures": [saved], "task_specific_params": own}
+    assert choose_task(HEADS, config, pipeline_tag=tag, embeds=False, requested=None, name="x") == task
+
+
+@pytest.mark.parametrize(
     "name", ["org/bert-text-classification", "sst2", "sentence-transformers/x", "org/fill-mask"]
 )
 def test_the_name_decides_nothing(name):
@@ -67,9 +85,8 @@ def test_what_was_asked_for_must_have_weights():
 @pytest.mark.parametrize(
     ("saved", "task"),
     [
-        ("LlamaForCausalLM", "text-generation"),
-        ("GPT2LMHeadModel", "text-generation"),
-        ("T5ForConditionalGeneration", "text2text-generation"),
+        ("BertForMultipleChoice", "multiple-choice"),
+        ("XLNetForMultipleChoice", "multiple-choice"),
     ],
 )
 def test_a_task_that_is_not_run_is_named(saved, task):

@@ -17,6 +17,7 @@ LEAVES = {
     "onnx_names",
     "onnx_reader",
     "package_reader",
+    "picture_grids",
     "selftest",
     "settings",
     "tensors",
@@ -48,6 +49,7 @@ LAW = {
     # The proof runs the graph on the CPU provider, and each task declares the head that it needs exported.
     "registry": BELOW_SOURCES
     | {
+        "binding",
         "blueprint",
         "worker",
         "sources",

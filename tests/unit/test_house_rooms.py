@@ -10,8 +10,8 @@ from house import ROOT, imports, modules
 
 MODULE_LINES, FUNCTION_LINES, MEDIAN_LINES, PROVIDER_LINES = 400, 60, 150, 150
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "handler", "handlers", "base", "common", "misc"}
-RUNTIMES = {"onnxruntime", "onnxruntime_genai", "openvino", "tensorrt"}
-BOTH = {"coremltools"}  # converts on any system, and runs what it converted on macOS
+RUNTIMES = {"onnxruntime", "openvino", "tensorrt"}
+BOTH = {"coremltools", "onnxruntime_genai"}  # they make graphs, and run them
 FRAMEWORKS = {"torch", "transformers", "onnx", "onnxscript", "onnx_ir", "optimum", "sentence_transformers"}
 # These look at the software below the providers, of which CUDA and ROCm are two by the same names.
 BELOW_PROVIDERS = ("gpux.doctor", "gpux.machine.key")

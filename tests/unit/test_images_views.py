@@ -18,6 +18,7 @@ from transformers.vision_utils import (
 
 from gpux.errors import GpuxError, InvalidInput, UnsupportedModel
 from gpux.images import views
+from gpux.images.processor import ImageProcessor
 from gpux.picture_grids import Tower
 from gpux.text import placeholders
 
@@ -181,6 +182,19 @@ def test_marks_and_pictures_that_do_not_match(text, places, said):
         placeholders.expand(text, "<image>", places, position=4)
     assert caught.value.details["position"] == 4
     assert "<image>" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"do_align_long_axis": True}, {"do_thumbnail": False, "do_pad": False}, {"do_resize": False}],
+)
+def test_pages_are_laid_out_as_donut_does(tmp_path, settings):
+    theirs = hf.DonutImageProcessorPil(size={"height": 64, "width": 48}, **settings)
+    own = json.loads(theirs.to_json_string())
+    ours = ImageProcessor.read(model(tmp_path, config={}, preprocessor_config=own))
+    for height, width in SIZES:
+        want = theirs(picture(height, width), return_tensors="np")["pixel_values"][0]
+        np.testing.assert_allclose(ours.prepare(picture(height, width)).array, want, atol=1e-5)
 
 
 def test_what_is_refused(tmp_path):

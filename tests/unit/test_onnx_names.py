@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import small_graphs
+from decoder_graphs import decoder
 from small_graphs import FLOAT, WEIGHT, constant, node, value, write
 
 from gpux.onnx_names import rename
@@ -95,3 +96,23 @@ def test_two_graphs_in_one_file_are_refused(tmp_path):
     source.write_bytes(source.read_bytes() * 2)
     with pytest.raises(OnnxError, match="2 graphs"):
         rename(source, tmp_path / "b.onnx", inputs={"x": "z"}, outputs={})
+
+
+def test_axes_get_other_names_and_sizes_and_everything_else_stays(tmp_path):
+    source = decoder(tmp_path / "a.onnx", packed=True, rotary="half")
+    cache = ("batch", "heads", "past_sequence_length", None)
+    rename(
+        source,
+        tmp_path / "b.onnx",
+        inputs={"past_key_values.0.key": "keys"},
+        outputs={},
+        axes={"past_key_values.0.key": cache, "present.0.value": (2, 300, 70_000, "size")},
+    )
+    onnx.checker.check_model(onnx.load(tmp_path / "b.onnx"))
+    before, after = read_graph(source), read_graph(tmp_path / "b.onnx")
+    told = {spec.name: spec for spec in (*after.inputs, *after.outputs)}
+    assert (told["keys"].shape, told["keys"].dtype) == (cache, "float32")
+    assert told["present.0.value"].shape == (2, 300, 70_000, "size")
+    same = [spec for spec in (*before.inputs, *before.outputs) if spec.name in told]
+    assert sum(told[spec.name] == spec for spec in same) == len(same) - 1
+    assert after.operators == before.operators | {"Identity"}

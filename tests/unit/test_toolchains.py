@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,12 @@ def test_the_named_interpreter_comes_first(monkeypatch, tmp_path):
 def test_this_environment_comes_next(monkeypatch):
     monkeypatch.delenv("GPUX_EXPORTER_PYTHON", raising=False)
     assert toolchains.find().python == sys.executable
-    assert [found.toolchain for found in gpux.exporters()] == ["transformers", "coreml", "optimum"]
+    assert [found.toolchain for found in gpux.exporters()] == [
+        "transformers",
+        "coreml",
+        "optimum",
+        "genai",
+    ]
 
 
 def test_one_of_its_own_comes_last(monkeypatch, empty_store):
@@ -158,3 +164,14 @@ def test_a_graph_in_the_root_is_carried_over_with_its_data_and_nothing_else(empt
     assert sorted(path.name for path in copy.iterdir()) == ["model.onnx", "model.onnx_data"]
     assembly.carry_over(stored, variant("fp16"), copy)
     assert (copy / "fp16" / "model.onnx").read_bytes() == b"graph"
+
+
+def test_genai_is_only_taken_when_it_is_named_and_never_put_beside_another_runtime(empty_store, monkeypatch):
+    """onnxruntime-genai requires onnxruntime by that name, which breaks every other build of it."""
+    monkeypatch.delenv("GPUX_EXPORTER_PYTHON", raising=False)
+    absent = dataclasses.replace(toolchains.GENAI, modules=("nothing_of_that_name",))
+    with pytest.raises(ExporterMissing, match="`genai` toolchain") as caught:
+        toolchains.require(absent)
+    assert caught.value.hint == "gpux exporter install genai"
+    needed = {Requirement(line).name for line in toolchains.requirements(toolchains.GENAI)}
+    assert {"torch", "transformers", "onnxruntime", "onnxruntime-genai"} <= needed

@@ -136,35 +136,43 @@ def attend(  # noqa: PLR0917 - transformers calls it so
     current.seen[module.layer_idx] = Layer(key.shape[1], size)
     if not current.past:
         return query.transpose(1, 2)[..., :width], None
-    past_key, past_value = current.past[module.layer_idx]
-    out, present_key, present_value = torch.onnx.ops.symbolic_multi_out(
+    out, *present = _node(
+        (query, key, value),
+        current.past[module.layer_idx],
+        (current.lengths, current.total, *_optional(position_bias, s_aux)),
+        scale=scale,
+        local_window_size=sliding_window or -1,
+        softcap=float(softcap or 0.0),
+    )
+    current.present[module.layer_idx] = (present[0], present[1])
+    return out.unflatten(2, (query.shape[1], size))[..., :width], None
+
+
+def _node(
+    states: tuple[Any, Any, Any], past: tuple[Any, Any], others: tuple[Any, ...], **attributes: Any
+) -> Sequence[Any]:
+    """The node: what is attended to, and both buffers."""
+    query, key, _ = states
+    found: Sequence[Any] = torch.onnx.ops.symbolic_multi_out(
         "com.microsoft::GroupQueryAttention",
         (
-            *(each.transpose(1, 2).flatten(2) for each in (query, key, value)),
-            past_key,
-            past_value,
-            current.lengths,
-            current.total,
-            *_optional(position_bias, s_aux if s_aux is None else s_aux.to(query.dtype)),
+            *(each.transpose(1, 2).flatten(2) for each in states),
+            *past,
+            *(
+                each.to(query.dtype) if each is not None and each.is_floating_point() else each
+                for each in others
+            ),
         ),
-        attrs={
-            "num_heads": query.shape[1],
-            "kv_num_heads": key.shape[1],
-            "scale": scale,
-            "local_window_size": sliding_window or -1,
-            "softcap": float(softcap or 0.0),
-            "do_rotary": 0,
-        },
+        attrs={"num_heads": query.shape[1], "kv_num_heads": key.shape[1], "do_rotary": 0, **attributes},
         dtypes=(query.dtype, query.dtype, query.dtype),
         shapes=(
-            (query.shape[0], query.shape[2], query.shape[1] * size),
-            past_key.shape,
-            past_value.shape,
+            (query.shape[0], query.shape[2], query.shape[1] * query.shape[3]),
+            past[0].shape,
+            past[1].shape,
         ),
         version=1,
     )
-    current.present[module.layer_idx] = (present_key, present_value)
-    return out.unflatten(2, (query.shape[1], size))[..., :width], None
+    return found
 
 
 def _optional(bias: Any, sink: Any) -> tuple[Any, ...]:

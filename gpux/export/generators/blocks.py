@@ -75,7 +75,7 @@ def quantise(weight: np.ndarray, scheme: Scheme) -> Blocks:
             _symmetric(shaped, scheme) if zeros is None else _asymmetric(shaped, scheme)
         )
         packed[part] = codes if scheme.bits == 8 else codes[..., ::2] | (codes[..., 1::2] << 4)
-        if zeros is not None:
+        if zeros is not None and found is not None:
             zeros[part] = found
     return Blocks(packed, scales, None if zeros is None else _pack_zeros(zeros, scheme.bits), scheme)
 
@@ -161,7 +161,8 @@ def _asymmetric(shaped: np.ndarray, scheme: Scheme) -> tuple[np.ndarray, np.ndar
 
 
 def _coded(shaped: np.ndarray, scale: np.ndarray, zero: np.ndarray, top: np.floating) -> np.ndarray:
-    return (np.clip(np.rint(shaped / scale) + zero, 0, top) - zero) * scale
+    coded: np.ndarray = (np.clip(np.rint(shaped / scale) + zero, 0, top) - zero) * scale
+    return coded
 
 
 def _pack_zeros(zeros: np.ndarray, bits: int) -> np.ndarray:
@@ -169,4 +170,5 @@ def _pack_zeros(zeros: np.ndarray, bits: int) -> np.ndarray:
         return zeros
     if zeros.shape[1] % 2:
         zeros = np.pad(zeros, [(0, 0), (0, 1)], constant_values=8)
-    return zeros[:, ::2] | (zeros[:, 1::2] << 4)
+    packed: np.ndarray = zeros[:, ::2] | (zeros[:, 1::2] << 4)
+    return packed

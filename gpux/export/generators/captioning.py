@@ -42,14 +42,14 @@ class Captioner(torch.nn.Module):  # type: ignore[misc]
         self.encoder = model.vision_model
         self.decoder = model.text_decoder
 
-    def forward(
+    def forward(  # noqa: PLR0917 - as transformers calls it
         self,
         pixel_values: Any = None,
         encoder_outputs: Any = None,
         decoder_input_ids: Any = None,
         decoder_position_ids: Any = None,
         cache: Any = None,
-        use_cache: bool = True,  # noqa: FBT001, FBT002 - as transformers calls it
+        use_cache: bool = True,  # noqa: FBT001, FBT002
     ) -> Any:
         """Scores of the next token, over a picture or over what was read of it."""
         states = self.encoder(pixel_values)[0] if encoder_outputs is None else encoder_outputs[0]

@@ -11,6 +11,7 @@ import torch
 
 from gpux.export.generators import growing
 from gpux.export.generators.attending import Layer, PassThrough, Scene, attending, scene
+from gpux.export.generators.mixing import mixing
 from gpux.export.generators.tracing import Traced, to_graph
 
 _MOST = 1 << 20
@@ -31,7 +32,7 @@ def export(model: Any) -> onnx_ir.Model:
     Raises:
         UnsupportedModel: The model's code cannot be traced.
     """
-    with attending(model):
+    with attending(model), mixing(model):
         layers = look(model)
         if layers:
             return to_graph(_traced(model, layers), type(model).__name__)

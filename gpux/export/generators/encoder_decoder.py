@@ -107,7 +107,7 @@ class Encoding(torch.nn.Module):  # type: ignore[misc]
                 encoder_outputs=states,
                 decoder_input_ids=one,
                 use_cache=True,
-                **{_cache_name(self.model): cache},
+                **{cache_name(self.model): cache},
             )
         return [tensor for layer in sorted(crossed.pairs) for tensor in crossed.pairs[layer]]
 
@@ -141,7 +141,7 @@ class Decoding(torch.nn.Module):  # type: ignore[misc]
         )
         # Never read, for what the decoder wants of it is projected already; its shape is.
         states = torch.zeros(cross[0].shape[0], cross[0].shape[2], self.width)
-        arguments: dict[str, Any] = {_cache_name(self.model): current.cache()}
+        arguments: dict[str, Any] = {cache_name(self.model): current.cache()}
         if "position_ids" in inspect.signature(self.model.get_decoder().forward).parameters:
             arguments["decoder_position_ids"] = current.positions
         head = self.model.get_output_embeddings()
@@ -309,7 +309,8 @@ def _unread(_module: Any, query: Any, *_: Any, **__: Any) -> tuple[Any, None]:
     return query.transpose(1, 2), None
 
 
-def _cache_name(model: Any) -> str:
+def cache_name(model: Any) -> str:
+    """What the model calls the cache that it is given."""
     # transformers 5.24 renamed it; the old name warns.
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
@@ -328,7 +329,7 @@ def _self_attention(model: Any, layers: int) -> tuple[int, int]:
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             decoder_input_ids=torch.zeros(1, 1, dtype=torch.long),
             use_cache=True,
-            **{_cache_name(model): cache},
+            **{cache_name(model): cache},
         )
     if len(seen.pairs) != layers:
         raise UnsupportedModel(

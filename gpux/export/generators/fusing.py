@@ -20,11 +20,14 @@ def fuse(model: ir.Model, *, positions: int) -> dict[str, int]:
     """
     rewriting = Rewriting(model, "fused")
     found = {
+        "products": fusing_linear.fuse_products(rewriting),
         "norms": fusing_norms.fuse_norms(rewriting),
         "rotary": fusing_rotary.fuse_rotary(rewriting, positions),
         "attention": fusing_linear.fuse_attention(rewriting),
         "gates": fusing_linear.fuse_gates(rewriting),
+        "experts": fusing_linear.fuse_experts(rewriting),
         "skips": fusing_norms.fuse_skips(rewriting),
+        "places": fusing_linear.fuse_places(rewriting),
         "head": fusing_linear.fuse_head(rewriting),
     }
     return {name: count for name, count in found.items() if count}

@@ -19,6 +19,8 @@ from gpux.export.generators.rewriting import (
     permutes,
     producer,
     split_operands,
+    taken,
+    weights,
 )
 
 
@@ -52,11 +54,58 @@ def linear(value: ir.Value | None) -> Linear | None:
         node, bias = producer(parts[0], "MatMul"), parts[1]
         if not only(parts[0]):
             return None
-    assert node is not None
+    if node is None:
+        return None
     source, weight = node.inputs
     if source is None or weight is None or weight.const_value is None or len(weight.const_value.shape) != 2:
         return None
     return Linear(source, weight, bias, value)
+
+
+def fuse_products(rewriting: Rewriting) -> int:
+    """``Gemm`` over rows that were put together before and are taken apart after → ``MatMul`` and ``Add`` as they are; how many."""
+    count = 0
+    for node in rewriting.nodes("Gemm"):
+        weight = node.inputs[1]
+        plain = attribute(node, "alpha", 1.0) == 1.0 and attribute(node, "beta", 1.0) == 1.0
+        if weight is None or weight.const_value is None or attribute(node, "transA", 0) or not plain:
+            continue
+        before, after = producer(node.inputs[0], "Reshape"), _apart(node.outputs[0])
+        whole = before.inputs[0] if before else None
+        wraps = after is not None and whole is not None and _rank(whole) == 3
+        matrix = _turned(rewriting, weight) if attribute(node, "transB", 0) else weight
+        made = rewriting.put(node, "MatMul", [whole if wraps else node.inputs[0], matrix]).outputs[0]
+        if len(node.inputs) > 2 and node.inputs[2] is not None:
+            made = rewriting.put(node, "Add", [made, node.inputs[2]]).outputs[0]
+        old = after.outputs[0] if wraps and after is not None else node.outputs[0]
+        rewriting.replace(old, made)
+        count += 1
+    rewriting.sweep()
+    return count
+
+
+def _apart(value: ir.Value) -> ir.Node | None:
+    """The one reshape that gives a result its three axes."""
+    users = [user for user, _ in value.uses()]
+    alone = len(users) == 1 and users[0].op_type == "Reshape" and not value.is_graph_output()
+    return users[0] if alone and _rank(users[0].outputs[0]) == 3 else None
+
+
+def _rank(value: ir.Value) -> int | None:
+    return None if value.shape is None else len(value.shape)
+
+
+def _turned(rewriting: Rewriting, weight: ir.Value) -> ir.Value:
+    tensor, name = weights(weight), f"{weight.name}.turned"
+    if name in rewriting.graph.initializers:
+        return rewriting.graph.initializers[name]
+    lazy = ir.LazyTensor(
+        lambda: ir.tensor(taken(tensor, lambda numbers: np.ascontiguousarray(numbers.T)), name=name),
+        dtype=tensor.dtype,
+        shape=ir.Shape(list(tensor.shape)[::-1]),
+        name=name,
+    )
+    return rewriting.tensor(lazy)
 
 
 def fuse_attention(rewriting: Rewriting) -> int:
@@ -66,9 +115,10 @@ def fuse_attention(rewriting: Rewriting) -> int:
     for node in rewriting.nodes("GroupQueryAttention"):
         three = [linear(value) for value in node.inputs[:3]]
         found = [one for one in three if one is not None]
-        if len(found) < 3 or not _together(found):
+        before = found[0].output.producer() if found else None
+        if len(found) < 3 or before is None or not _together(found):
             continue
-        joined = _join(rewriting, found, found[0].output.producer())
+        joined = _join(rewriting, found, before)
         node.replace_input_with(0, joined)
         node.replace_input_with(1, None)
         node.replace_input_with(2, None)
@@ -92,6 +142,29 @@ def fuse_gates(rewriting: Rewriting) -> int:
     return count
 
 
+def fuse_places(rewriting: Rewriting) -> int:
+    """The places of the sequence that are wanted, taken along their own axis instead of through two transpositions."""
+    count = 0
+    for node in rewriting.nodes("Transpose"):
+        taken_at = producer(node.inputs[0], "GatherND")
+        before = producer(taken_at.inputs[0], "Transpose") if taken_at else None
+        places = producer(taken_at.inputs[1], "Unsqueeze") if taken_at else None
+        swaps = permutes(node, 1, 0, 2) and before is not None and permutes(before, 1, 0, 2)
+        if (
+            not swaps
+            or before is None
+            or places is None
+            or taken_at is None
+            or attribute(taken_at, "batch_dims", 0)
+        ):
+            continue
+        made = rewriting.put(node, "Gather", [before.inputs[0], places.inputs[0]], {"axis": 1})
+        rewriting.replace(node.outputs[0], made.outputs[0])
+        count += 1
+    rewriting.sweep()
+    return count
+
+
 def fuse_head(rewriting: Rewriting) -> int:
     """``x · Eᵀ`` over a table that is read as rows too: the operator turns it, so that nobody stores it twice."""
     count = 0
@@ -111,6 +184,36 @@ def fuse_head(rewriting: Rewriting) -> int:
         count += 1
     rewriting.sweep()
     return count
+
+
+def fuse_experts(rewriting: Rewriting) -> int:
+    """Experts' weights in the order that their operator wants, put so while they are written; how many layers."""
+    count = 0
+    for node in rewriting.nodes("MoE"):
+        outer = producer(node.inputs[2], "Reshape")
+        turned = producer(outer.inputs[0], "Transpose") if outer else None
+        inner = producer(turned.inputs[0], "Reshape") if turned else None
+        weight = inner.inputs[0] if inner else None
+        if weight is None or weight.const_value is None or not permutes(turned, 0, 2, 1, 3):
+            continue
+        node.replace_input_with(2, rewriting.tensor(_interleaved(weight)))
+        count += 1
+    rewriting.sweep()
+    return count
+
+
+def _interleaved(weight: ir.Value) -> ir.LazyTensor:
+    tensor = weights(weight)
+    name = f"{weight.name}.interleaved"
+
+    def turn(numbers: np.ndarray) -> np.ndarray:
+        experts, double, width = numbers.shape
+        halves = numbers.reshape(experts, 2, double // 2, width)
+        return np.ascontiguousarray(halves.transpose(0, 2, 1, 3)).reshape(numbers.shape)
+
+    return ir.LazyTensor(
+        lambda: ir.tensor(taken(tensor, turn), name=name), dtype=tensor.dtype, shape=tensor.shape, name=name
+    )
 
 
 def _unwrap(rewriting: Rewriting) -> None:
@@ -140,12 +243,11 @@ def _together(found: Sequence[Linear], *, alone: bool = True) -> bool:
         len({id(one.source) for one in found}) == 1
         and len({one.bias is None for one in found}) == 1
         and (not alone or all(only(one.output) for one in found))
-        and len({one.weight.const_value.shape[0] for one in found if one.weight.const_value is not None}) == 1
+        and len({weights(one.weight).shape[0] for one in found}) == 1
     )
 
 
-def _join(rewriting: Rewriting, found: Sequence[Linear], before: ir.Node | None) -> ir.Value:
-    assert before is not None
+def _join(rewriting: Rewriting, found: Sequence[Linear], before: ir.Node) -> ir.Value:
     weight = rewriting.tensor(_side_by_side([one.weight for one in found]))
     product = rewriting.put(before, "MatMul", [found[0].source, weight]).outputs[0]
     biases = [one.bias for one in found if one.bias is not None]
@@ -156,11 +258,10 @@ def _join(rewriting: Rewriting, found: Sequence[Linear], before: ir.Node | None)
 
 
 def _gate(rewriting: Rewriting, found: Sequence[Linear]) -> None:
-    nodes = list(rewriting.graph)
-    before = min((one.output.producer() for one in found), key=lambda one: nodes.index(one))  # type: ignore[arg-type]
-    assert before is not None
+    makers = {one.output.producer() for one in found}
+    before = next(node for node in rewriting.graph if node in makers)
     joined = _join(rewriting, found, before)
-    widths = [one.weight.const_value.shape[1] for one in found]  # type: ignore[union-attr]
+    widths = [weights(one.weight).shape[1] for one in found]
     sizes = rewriting.numbers("split_" + "_".join(map(str, widths)), np.array(widths, np.int64))
     parts = rewriting.put(before, "Split", [joined, sizes], {"axis": -1}, outputs=2)
     for one, part in zip(found, parts.outputs, strict=True):
@@ -168,12 +269,10 @@ def _gate(rewriting: Rewriting, found: Sequence[Linear]) -> None:
 
 
 def _side_by_side(values: Sequence[ir.Value]) -> ir.LazyTensor:
-    tensors = [value.const_value for value in values]
-    first = tensors[0]
-    assert first is not None
-    known = [tensor for tensor in tensors if tensor is not None]
+    known = [weights(value) for value in values]
+    first = known[0]
     name = "|".join(value.name or "" for value in values)
-    width = sum(int(tensor.shape[-1]) for tensor in known)  # type: ignore[call-overload]
+    width = sum(int(tensor.shape[-1]) for tensor in known)
     return ir.LazyTensor(
         lambda: ir.tensor(np.concatenate([tensor.numpy() for tensor in known], axis=-1), name=name),
         dtype=first.dtype,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
@@ -71,8 +73,7 @@ def _normed(node: ir.Node) -> tuple[ir.Value, ir.Value, float] | None:
     if parts is None:
         return None
     found = _whitened(parts[0])
-    assert found is not None
-    return found[0], parts[1], found[1]
+    return None if found is None else (found[0], parts[1], found[1])
 
 
 def _whitened(value: ir.Value) -> tuple[ir.Value, float] | None:
@@ -81,8 +82,9 @@ def _whitened(value: ir.Value) -> tuple[ir.Value, float] | None:
     if parts is None:
         return None
     found = _spread(parts[0])
-    assert found is not None
-    divides = value.producer().op_type == "Div"  # type: ignore[union-attr]
+    if found is None:
+        return None
+    divides = producer(value, "Div") is not None
     inverse = producer(parts[0], "Reciprocal", "Div") is not None
     return (parts[1], found[1]) if found[0] is parts[1] and divides != inverse else None
 
@@ -113,7 +115,7 @@ def _spread(value: ir.Value) -> tuple[ir.Value, float] | None:
 
 
 def _last(mean: ir.Node) -> bool:
-    axes = constant(mean.inputs[1]) if len(mean.inputs) > 1 else attribute(mean, "axes")
+    axes: Any = constant(mean.inputs[1]) if len(mean.inputs) > 1 else attribute(mean, "axes")
     if axes is None:
         return False
     shape = mean.inputs[0].shape if mean.inputs[0] is not None else None
@@ -127,10 +129,9 @@ def _weight(rewriting: Rewriting, scale: ir.Value) -> ir.Value | None:
     parts = split_operands(producer(scale, "Add"), lambda operand: scalar(operand) is not None)
     if parts is None or parts[1].const_value is None or len(parts[1].const_value.shape) != 1:
         return None
-    plus = scalar(parts[0])
-    assert plus is not None
     array = parts[1].const_value.numpy()
-    return rewriting.numbers(f"{parts[1].name}_plus", array + np.asarray(plus, array.dtype))
+    plus = np.asarray(scalar(parts[0]), array.dtype)
+    return rewriting.numbers(f"{parts[1].name}_plus", array + plus)
 
 
 def _alike(added: ir.Node, node: ir.Node) -> bool:
@@ -142,4 +143,4 @@ def _alike(added: ir.Node, node: ir.Node) -> bool:
     if any(value is None or value.const_value is not None for value in added.inputs):
         return False
     left, right = shapes
-    return left == right and left[-1] == width[-1]  # type: ignore[index]
+    return left == right and left is not None and left[-1] == width[-1]

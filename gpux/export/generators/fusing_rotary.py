@@ -15,7 +15,6 @@ from gpux.export.generators.rewriting import (
     Rewriting,
     attribute,
     constant,
-    only,
     permutes,
     producer,
     split_operands,
@@ -148,21 +147,9 @@ class _Tables:
         put, numbers = self._rewriting.put, self._rewriting.numbers
         half = _width(turned.cos)
         # Behind the last of what the tables are made of, and before whoever reads them.
-        behind = next(
-            iter(
-                user
-                for user in self._rewriting.graph
-                if turned.sin in user.inputs or turned.cos in user.inputs
-            )
-        )
-        later = [
-            node for node in self._rewriting.graph if node in {turned.cos.producer(), turned.sin.producer()}
-        ]
-        if later and list(self._rewriting.graph).index(later[-1]) > list(self._rewriting.graph).index(behind):
-            behind = (
-                later[-1].graph
-                and list(self._rewriting.graph)[list(self._rewriting.graph).index(later[-1]) + 1]
-            )  # type: ignore[union-attr,assignment]
+        makers = {turned.cos.producer(), turned.sin.producer()}
+        nodes = list(self._rewriting.graph)
+        behind = nodes[max(index for index, node in enumerate(nodes) if node in makers) + 1]
         flat = []
         starts, ends = (
             numbers("rotary_start", np.array([0], np.int64)),
@@ -202,7 +189,7 @@ def _turned(value: ir.Value | None) -> _Turned | None:
     if there is None or not permutes(there, 0, 2, 1, 3) or there.inputs[0] is None:
         return None
     cos_rows, sin_rows = _without_heads(cos), _without_heads(sin)
-    if cos_rows is None or sin_rows is None:
+    if cos_rows is None or sin_rows is None or not _width(cos_rows):
         return None
     return _Turned(there.inputs[0], cos_rows, sin_rows, interleaved)
 
@@ -274,20 +261,16 @@ def _without_heads(value: ir.Value) -> ir.Value | None:
 
 def _width(cos: ir.Value) -> int:
     """Half of what is rotated of each head."""
-    shape = cos.shape
-    assert shape is not None
-    last = shape[-1]
-    assert isinstance(last, int)
-    return last // 2
+    last = None if cos.shape is None else cos.shape[-1]
+    return last // 2 if isinstance(last, int) else 0
 
 
 def _flat(rewriting: Rewriting, node: ir.Node, source: ir.Value) -> ir.Value:
     """[batch, sequence, heads, size] → [batch, sequence, heads · size]; what was only just split is taken whole."""
     split = producer(source, "Reshape")
-    if split is not None and split.inputs[0] is not None and split.inputs[0].shape is not None:
-        whole = split.inputs[0]
-        if len(whole.shape) == 3 and only(source) or len(whole.shape) == 3:  # type: ignore[arg-type]
-            return whole
+    whole = split.inputs[0] if split else None
+    if whole is not None and whole.shape is not None and len(whole.shape) == 3:
+        return whole
     return rewriting.put(
         node, "Reshape", [source, rewriting.numbers("heads_together", np.array([0, 0, -1], np.int64))]
     ).outputs[0]

@@ -13,9 +13,10 @@ from gpux.export.generators.rewriting import Rewriting, attribute, taken
 _FULL = frozenset(
     {
         *("Cos", "Sin", "Pow", "ReduceMean", "ReduceSum", "Sqrt", "Reciprocal", "Exp", "Range"),
-        *("TopK", "CumSum", "QMoE", "MoE"),
+        *("TopK", "CumSum", "Clip", "Log", "QMoE", "MoE"),
     }
 )
+_WHOLE = frozenset({"Shape", "Size", "ArgMax", "NonZero", "Less", "Greater", "Equal", "Not", "And", "Or"})
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 _GREATEST = float(np.finfo(np.float16).max)
 
@@ -28,7 +29,7 @@ def halve(model: ir.Model) -> None:
     given = {value for value in model.graph.inputs if value.dtype == _FLOAT}
     for value in given:
         value.dtype = _HALF
-    kinds = {value: _HALF for value in given}
+    kinds = dict.fromkeys(given, _HALF)
     for node in list(model.graph):
         _node(rewriting, node, full, kinds)
     for value in list(model.graph.outputs):
@@ -91,7 +92,8 @@ def _constants(rewriting: Rewriting, full: set[ir.Node]) -> None:
 
 def _rounded(numbers: np.ndarray) -> np.ndarray:
     # A mask's smallest number would become minus infinity, of which differences are no numbers.
-    return np.clip(numbers, -_GREATEST, _GREATEST).astype(np.float16)
+    halved: np.ndarray = np.clip(numbers, -_GREATEST, _GREATEST).astype(np.float16)
+    return halved
 
 
 def _node(
@@ -113,12 +115,13 @@ def _node(
     if node.op_type == "ConstantOfShape" and _fills_float(node):
         kinds[node.outputs[0]] = _FLOAT
         return
+    floats = any(
+        kinds.get(value) or (_fixed(value) and value.dtype in {_FLOAT, _HALF})
+        for value in node.inputs
+        if value is not None
+    )
     for output in node.outputs:
-        if output.dtype in {_FLOAT, None} and any(
-            kinds.get(value) or (_fixed(value) and value.dtype in {_FLOAT, _HALF})
-            for value in node.inputs
-            if value is not None
-        ):
+        if output.dtype == _FLOAT or (output.dtype is None and floats and node.op_type not in _WHOLE):
             kinds[output] = wanted
             if output.dtype is not None and not output.is_graph_output():
                 output.dtype = wanted
@@ -131,8 +134,6 @@ def _fills_float(node: ir.Node) -> bool:
 
 def _scores(rewriting: Rewriting, value: ir.Value) -> None:
     """Scores leave in fp32, under their own name."""
-    made = value.producer()
-    assert made is not None
     last = list(rewriting.graph)[-1]
     shape = value.shape
     value.name = "logits_half"

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from gpux.export import probes
+from gpux.export.generators import encoder_decoder
 from gpux.export.generators.answers import ANSWER, probe
 from gpux.export.generators.generator import Generator
 
@@ -49,15 +51,17 @@ def answer(model: Any, features: torch.Tensor, begun: list[int]) -> tuple[list[i
 
     The model's own ``generate`` would suppress tokens, and cut the recording.
     """
-    ids = list(begun)
+    tokens: list[int] = []
     scores = []
+    kept = {encoder_decoder.cache_name(model): EncoderDecoderCache(DynamicCache(), DynamicCache())}
     with torch.inference_mode():
         heard = BaseModelOutput(last_hidden_state=model.get_encoder()(features).last_hidden_state)
         for _ in range(ANSWER + 1):
-            found = model(encoder_outputs=heard, decoder_input_ids=torch.tensor([ids]), use_cache=False)
+            ids = torch.tensor([tokens[-1:] or begun])
+            found = model(encoder_outputs=heard, decoder_input_ids=ids, use_cache=True, **kept)
             scores.append(found.logits[0, -1].to(torch.float32).numpy())
-            ids.append(int(scores[-1].argmax()))
-    return ids[len(begun) : len(begun) + ANSWER], np.stack(scores)
+            tokens.append(int(scores[-1].argmax()))
+    return tokens[:ANSWER], np.stack(scores)
 
 
 def _spectrogram(random: np.random.Generator, mels: int, frames: int) -> np.ndarray:

@@ -154,10 +154,12 @@ def _features(model: Any, one: Shown) -> np.ndarray:
     given.pop("mm_token_type_ids", None)
     with torch.inference_mode():
         found = model.model.get_image_features(**given, return_dict=True).pooler_output
-    return torch.cat(list(found)).reshape(-1, found[0].shape[-1]).to(torch.float32).numpy()
+    array: np.ndarray = torch.cat(list(found)).reshape(-1, found[0].shape[-1]).to(torch.float32).numpy()
+    return array
 
 
 def _embeds(model: Any, ids: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         found = model.get_input_embeddings()(torch.from_numpy(ids))
-    return found.to(torch.float32).numpy()
+    array: np.ndarray = found.to(torch.float32).numpy()
+    return array

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx_ir
 
-from gpux.export.generators import picture_answers, vision_language
+from gpux.export.generators import captioning, picture_answers, vision_language
 from gpux.export.generators.generator import Generator
 
 
@@ -17,6 +17,9 @@ def ask(made: Generator, output: Path) -> None:
     Raises:
         UnsupportedModel: GPUX does not run its family.
     """
+    if made.model.config.model_type in captioning.FAMILIES:
+        captioning.ask(made, output)
+        return
     vision_language.check(made.model.config)
     picture_answers.ask(made, output)
 
@@ -27,4 +30,6 @@ def programs(model: Any) -> dict[str, onnx_ir.Model]:
     Raises:
         UnsupportedModel: It cannot be traced.
     """
+    if model.config.model_type in captioning.FAMILIES:
+        return captioning.export(model)
     return vision_language.export(model)

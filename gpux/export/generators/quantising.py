@@ -11,8 +11,9 @@ import numpy as np
 import onnx_ir as ir
 
 from gpux.export.generators.blocks import Blocks, Scheme, count, quantise
-from gpux.export.generators.rewriting import CONTRIB, Rewriting, attribute, only, taken
+from gpux.export.generators.rewriting import CONTRIB, Rewriting, attribute, only, taken, weights
 
+_MULTIPLY = ("MatMul", "FusedMatMul", "Gemm", "MoE")
 _LEVEL = 4  # int8 activations inside the multiplication
 _LEAST = 2_048  # numbers: what is smaller costs nothing as it is
 
@@ -62,8 +63,10 @@ def quantise_graph(model: ir.Model, recipe: Recipe) -> Quantised:
     """
     rewriting = Rewriting(model, "quantised")
     work = _Work(rewriting, recipe)
-    for node in rewriting.nodes("MatMul", "FusedMatMul", "Gemm"):
+    for node in rewriting.nodes(*_MULTIPLY[:3]):
         work.linear(node)
+    for node in rewriting.nodes("MoE"):
+        work.experts(node)
     for node in rewriting.nodes("Gather"):
         work.table(node)
     rewriting.sweep()
@@ -77,20 +80,22 @@ class _Held:
         self._weight, self._turned, self.scheme = weight, turned, scheme
         self._made: Blocks | None = None
         self._left = 0
-        rows, width = [int(size) for size in weight.shape][:: -1 if turned else 1]  # type: ignore[call-overload]
-        self.rows, self.width = rows, width
+        *lead, width = [int(size) for size in weight.shape][:: -1 if turned else 1]
+        self.lead, self.width = tuple(lead), width
 
     def tensors(
         self, name: str, kind: ir.DataType, flat: tuple[int, ...] | None = None
     ) -> list[ir.LazyTensor]:
         """What the operator is given: codes (in the shape ``flat``, if any), scales, and zero points where there are some."""
         blocks, bits = count(self.width, self.scheme), self.scheme.bits
+        blob = self.scheme.block * bits // 8
+        shape = (blocks, blob) if len(self.lead) == 1 else (blocks * blob,)  # experts have one axis less
         parts: list[tuple[str, ir.DataType, tuple[int, ...]]] = [
-            ("packed", ir.DataType.UINT8, flat or (self.rows, blocks, self.scheme.block * bits // 8)),
-            ("scales", kind, (self.rows, blocks)),
+            ("packed", ir.DataType.UINT8, flat or (*self.lead, *shape)),
+            ("scales", kind, (*self.lead, blocks)),
         ]
         if not self.scheme.symmetric:
-            parts.append(("zeros", ir.DataType.UINT8, (self.rows, -(-blocks * bits // 8))))
+            parts.append(("zeros", ir.DataType.UINT8, (*self.lead, -(-blocks * bits // 8))))
         self._left = len(parts)
         return [
             ir.LazyTensor(
@@ -114,7 +119,8 @@ class _Held:
         return found
 
     def _quantised(self, numbers: np.ndarray) -> Blocks:
-        return quantise(numbers.T if self._turned else numbers, self.scheme)
+        rows = numbers.T if self._turned else numbers.reshape(-1, self.width)
+        return quantise(rows, self.scheme)
 
 
 class _Work:
@@ -132,7 +138,13 @@ class _Work:
         """A multiplication by a constant matrix → one by blocks; a bias that is added goes in."""
         weight = node.inputs[1]
         tensor = weight.const_value if weight is not None else None
-        if weight is None or tensor is None or len(tensor.shape) != 2 or tensor.size < _LEAST:
+        if (
+            weight is None
+            or tensor is None
+            or len(tensor.shape) != 2
+            or tensor.size < _LEAST
+            or _routes(node)
+        ):
             return
         by_rows = bool(attribute(node, "transB", 0))
         if attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1.0:
@@ -140,7 +152,7 @@ class _Work:
         scheme = self._scheme(node, tensor.size)
         parts = self._parts(weight, turned=not by_rows, scheme=scheme)
         scheme = self._schemes[weight]
-        rows, width = [int(size) for size in tensor.shape][:: 1 if by_rows else -1]  # type: ignore[call-overload]
+        rows, width = [int(size) for size in tensor.shape][:: 1 if by_rows else -1]
         result, bias = node.outputs[0], node.inputs[2] if len(node.inputs) > 2 else None
         added = _bias(result)
         if added is not None and bias is None:
@@ -164,17 +176,41 @@ class _Work:
         self._rewriting.replace(result, made.outputs[0])
         self.layers += 1
 
+    def experts(self, node: ir.Node) -> None:
+        """Experts → experts in blocks, of which a run reads those that it was sent to."""
+        pair = [node.inputs[index] for index in (2, 4)]
+        matrices = [value for value in pair if value is not None and value.const_value is not None]
+        scheme = self._recipe.linear
+        if len(matrices) < 2 or any(int(weights(one).shape[-1]) % scheme.block for one in matrices):
+            return
+        inputs: list[ir.Value | None] = [*node.inputs[:2], *[None] * 11]
+        for weight, place, zeros in zip(matrices, (2, 5), (11, 12), strict=True):
+            inputs[place], inputs[place + 1], *rest = self._parts(weight, turned=False, scheme=scheme)
+            inputs[zeros] = rest[0] if rest else None
+        while inputs[-1] is None:
+            inputs.pop()
+        own = {name: attribute.value for name, attribute in node.attributes.items()}
+        made = self._rewriting.put(
+            node,
+            "QMoE",
+            inputs,
+            {**own, "expert_weight_bits": scheme.bits, "block_size": scheme.block, "accuracy_level": _LEVEL},
+            domain=CONTRIB,
+        )
+        self._rewriting.replace(node.outputs[0], made.outputs[0])
+        self.layers += 1
+
     def table(self, node: ir.Node) -> None:
         """Rows of a table → rows of its blocks, which are stored once where it is multiplied by as well."""
         table = node.inputs[0]
         tensor = table.const_value if table is not None else None
         if table is None or tensor is None or len(tensor.shape) != 2 or attribute(node, "axis", 0) != 0:
             return
-        width = int(tensor.shape[1])  # type: ignore[call-overload]
+        width = int(tensor.shape[1])
         scheme = self._schemes.get(table, self._recipe.head)
         if width % scheme.block or tensor.size < _LEAST or not tensor.dtype.is_floating_point():
             return
-        flat = (int(tensor.shape[0]), width * scheme.bits // 8)  # type: ignore[call-overload]
+        flat = (int(tensor.shape[0]), width * scheme.bits // 8)
         if table in self._known:
             packed, *rest = self._known[table]
             rows = ir.Value(
@@ -201,12 +237,10 @@ class _Work:
         self, weight: ir.Value, *, turned: bool, scheme: Scheme, flat: tuple[int, ...] | None = None
     ) -> list[ir.Value]:
         if weight not in self._known:
-            tensor = weight.const_value
-            assert tensor is not None
-            assert weight.name
+            tensor, name = weights(weight), weight.name or ""
             held = _Held(tensor, turned=turned, scheme=scheme)
             self._known[weight] = [
-                self._rewriting.tensor(one) for one in held.tensors(weight.name, tensor.dtype, flat)
+                self._rewriting.tensor(one) for one in held.tensors(name, tensor.dtype, flat)
             ]
             self._schemes[weight] = held.scheme
         return self._known[weight]
@@ -240,10 +274,22 @@ def _scores(node: ir.Node) -> bool:
     value = node.outputs[0]
     for _ in range(8):
         if value.is_graph_output():
-            return value.name == "logits"
+            return bool(value.name == "logits")
         if len(value.uses()) != 1:
             return False
         value = next(iter(value.uses()))[0].outputs[0]
+    return False
+
+
+def _routes(node: ir.Node) -> bool:
+    """Whether a layer decides which experts are asked: few weights, and a wrong choice is no small error."""
+    reached = set(node.outputs)
+    for _ in range(8):
+        users = {user for value in reached for user, _ in value.uses()}
+        if any(user.op_type == "TopK" for user in users):
+            return True
+        users = {user for user in users if "Norm" not in user.op_type and user.op_type not in _MULTIPLY}
+        reached = {value for user in users for value in user.outputs}
     return False
 
 

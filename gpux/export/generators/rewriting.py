@@ -32,7 +32,19 @@ def constant(value: ir.Value | None, *, most: int = _SMALL) -> np.ndarray | None
         tensor = made.attributes["value"].as_tensor() if made and "value" in made.attributes else None
     if tensor is None or tensor.size > most or value.is_graph_input():
         return None
-    return tensor.numpy()
+    found: np.ndarray = tensor.numpy()
+    return found
+
+
+def weights(value: ir.Value | None) -> ir.TensorProtocol:
+    """The tensor of a constant.
+
+    Raises:
+        LookupError: It is none, which whoever asks has looked at before.
+    """
+    if value is None or value.const_value is None:
+        raise LookupError("not a constant of the graph")
+    return value.const_value
 
 
 def scalar(value: ir.Value | None) -> float | None:
@@ -131,14 +143,14 @@ class Rewriting:
 
     def tensor(self, tensor: ir.TensorProtocol) -> ir.Value:
         """A constant of the graph from a tensor, which may be lazy."""
-        assert tensor.name
+        name = tensor.name or f"{self._label}_{len(self.graph.initializers)}"
         value = ir.Value(
-            name=tensor.name,
+            name=name,
             const_value=tensor,
             type=ir.TensorType(tensor.dtype),
             shape=ir.Shape(tensor.shape),
         )
-        self.graph.initializers[tensor.name] = value
+        self.graph.initializers[name] = value
         return value
 
     def replace(self, old: ir.Value, new: ir.Value) -> None:

@@ -48,17 +48,17 @@ def save(model: ir.Model, path: Path, *, aliases: Sequence[tuple[ir.Value, ir.Va
     )
     for alias, stored in aliases:
         tensor = stored.const_value
-        assert isinstance(tensor, ir.ExternalTensor)
-        assert alias.shape is not None
-        assert alias.name is not None
+        name = alias.name or ""
+        if not isinstance(tensor, ir.ExternalTensor) or alias.shape is None:
+            raise LookupError(f"`{name}` has no bytes of its own to share")
         alias.const_value = ir.ExternalTensor(
             tensor.location,
             tensor.offset,
             tensor.length,
             tensor.dtype,
             shape=alias.shape,
-            name=alias.name,
+            name=name,
             base_dir=tensor.base_dir,
         )
-        model.graph.initializers[alias.name] = alias
+        model.graph.initializers[name] = alias
     ir.save(model, path)

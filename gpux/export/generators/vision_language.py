@@ -281,7 +281,7 @@ class _Decoder(torch.nn.Module):  # type: ignore[misc]
 class _StackedDecoder(_Decoder):
     """The same, whose first layers are given features of the picture once more: float [layers, batch, sequence, hidden]."""
 
-    def forward(  # type: ignore[override]
+    def forward(  # type: ignore[override]  # noqa: PLR0917 - one argument for each input
         self,
         inputs_embeds: Any,
         attention_mask: Any,
@@ -328,7 +328,7 @@ def _added_densely(inner: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        del inner._deepstack_process
+        del inner._deepstack_process  # noqa: SLF001
 
 
 def _traced_decoder(model: Any, layers: dict[int, Layer]) -> Traced:
