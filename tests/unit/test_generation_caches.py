@@ -96,3 +96,15 @@ def test_buffers_that_cannot_grow_hold_what_they_held(graph):
     assert written.lengths == [256]
     written.rewind(255)
     np.testing.assert_array_equal(written.step(np.array([TOKENS[255]])), before)
+
+
+def test_a_device_without_room_is_told_as_a_failed_run(tmp_path):
+    """A device that this build of ONNX Runtime does not have refuses every tensor, as a full one does."""
+    import onnxruntime
+    from gpux_providers._onnxruntime_session import OnnxRuntimeSession
+
+    path = decoder(tmp_path / "graph.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    elsewhere = OnnxRuntimeSession(session, "cann", "CANNExecutionProvider", "none", "fp32", memory="cann")
+    with pytest.raises(RunFailed, match="CANNExecutionProvider failed"):
+        CausalDecoder(Bindable(elsewhere), limit=LIMIT).prefill([TOKENS[:3]])
