@@ -62,10 +62,9 @@ def load(
 
     Args:
         model: An artifact, or a reference or name as :func:`gpux.pull` takes.
-        provider: ``auto``, a provider's name, or its runtime's own name; ``GPUX_PROVIDER`` when ``None``. Of a model of several
-            components each can have its own: ``vision=cuda,decoder=cpu``.
-        variant: A precision; the reference's own ``:variant``, or ``GPUX_VARIANT``, when ``None``. By component likewise:
-            ``vision=fp32,decoder=q4``.
+        provider: ``auto``, a provider's name, or its runtime's own name; ``GPUX_PROVIDER`` when ``None``. Components of a model can
+            have their own, ``vision=cuda,decoder=cpu``, and a variant likewise.
+        variant: A precision; the reference's own ``:variant``, or ``GPUX_VARIANT``, when ``None``.
         task: Another task that the stored graph can answer; the artifact's own when ``None``.
         threads: Intra-op threads; ``GPUX_THREADS``, or the cores that this process may use, when ``None``.
         strict: Make partial placement an error.
@@ -83,8 +82,8 @@ def load(
     on, as_ = components.read(provider, what="provider"), components.read(variant, what="variant")
     available = _available(*(on.values or (settings.provider(),)))
     watch = Stopwatch(progress)
-    wanted = next(iter(as_.values), None)
-    artifact, named = obtain(model, wanted, task=task, token=token, offline=offline, progress=watch)
+    first = next(iter(as_.values), None)
+    artifact, named = obtain(model, first, task=task, token=token, offline=offline, progress=watch)
     watch.stop()
     asked = Request(on.rest or "", as_.rest or named, quality, threads, strict, dict(options or {}), batch)
     request, task = _complete(asked, artifact), _task(artifact, task)
