@@ -24,7 +24,7 @@ from gpux.errors import InvalidReference, InvalidSetting, UnknownVariant
 MLPACKAGE = "mlpackage"
 """The variant that is no ONNX graph: a Core ML package, in half precision."""
 
-VARIANTS = ("fp32", "fp16", "bf16", "int8", "uint8", "q4", "q4f16", "bnb4", MLPACKAGE)
+VARIANTS = ("fp32", "fp16", "bf16", "int8", "uint8", "q4", "q4f16", "q4kv8", "bnb4", MLPACKAGE)
 """Precision names, as the Hub's ONNX repositories spell them, and the Core ML package."""
 
 _SCHEMES = {"hf": "hf", "huggingface": "hf", "pypi": "pypi", "file": "file"}

@@ -104,6 +104,7 @@ class TaskPipeline(GeneratingPipeline):
                 hint="give it a text, which it goes on with",
                 position=position,
             )
+        _check_texts(item, position)
         rendered = self.template.render(item, tools=tools, **_extra(template, position))
         with self._tokenizer.trusted():
             return self._continuing(rendered)
@@ -188,6 +189,20 @@ def _is_chat(value: Any) -> bool:
         and bool(value)
         and all(isinstance(each, Mapping) and "role" in each for each in value)
     )
+
+
+def _check_texts(messages: Sequence[Mapping[str, Any]], position: int) -> None:
+    """A template would write out what else a message holds, as if it had been said."""
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list | tuple) else ():
+            kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
+            if kind != "text":
+                raise InvalidInput(
+                    f"a message holds {kind!r}, and this model reads nothing but text",
+                    hint="give it text alone, or load a model for image-text-to-text",
+                    position=position,
+                )
 
 
 def _whole(item: Any, answer: Generated, *, full: bool) -> Any:

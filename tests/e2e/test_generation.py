@@ -12,7 +12,8 @@ import pytest
 from references.writers import CALLS, CHAT, PROMPTS
 
 import gpux
-from gpux.errors import InvalidInput, RunFailed, UnknownTask
+from gpux.errors import ArtifactNotFound, InvalidInput, RunFailed, UnknownTask, UnsupportedModel
+from gpux.text.chat import ChatTemplate
 
 NAMES = ("llama", "gpt2", "bloom")
 LENGTH = {"max_new_tokens": 12}
@@ -253,3 +254,72 @@ def test_a_benchmark_stands_beside_pytorch_in_a_process_of_its_own(loaded, folde
     assert torch.identity.mode == "torch"
     assert torch.samples.steady.tokens == onnx.samples.steady.tokens == ((1,) * 6,) * 4
     assert torch.identity.workload == onnx.identity.workload
+
+
+@pytest.mark.parametrize(("name", "small"), [("llama", "gpt2"), ("bloom", "llama"), ("gpt2", "gpt2")])
+def test_a_smaller_model_guesses_and_changes_nothing(loaded, name, small):
+    model, draft = loaded[name], loaded[small].artifact.reference
+    plain = model.generate(PROMPTS[2], max_new_tokens=40)
+    guessed = model.generate(PROMPTS[2], max_new_tokens=40, draft=draft)
+    assert guessed.tokens == plain.tokens
+    assert guessed.timings["proposed"] > 0
+    if name == small:
+        assert guessed.timings["accepted"] == guessed.timings["proposed"]
+    pieces = list(model.stream(PROMPTS[2], max_new_tokens=40, draft=draft))
+    assert [token for piece in pieces for token in piece.tokens] == list(plain.tokens)
+    drawn = [
+        model.generate(PROMPTS[2], max_new_tokens=20, temperature=1.5, seed=3, draft=each).tokens
+        for each in (None, draft)
+    ]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_smaller_model_that_cannot_guess_is_refused(loaded, minilm):
+    model = loaded["llama"]
+    with pytest.raises(InvalidInput, match="cannot be a draft"):
+        model.generate("a", draft=minilm.reference)
+    with pytest.raises(ArtifactNotFound, match="nothing-like-this"):
+        model.generate("a", draft="nothing-like-this")
+    with pytest.raises(InvalidInput, match="draft"):
+        model.generate("a", draft=3)
+
+
+def test_closing_a_model_ends_what_it_writes(folder, answers):
+    model = gpux.load(str(folder / "llama"), provider="cpu")
+    stream = model.stream(PROMPTS[0], max_new_tokens=100)
+    said = [next(stream) for _ in range(5)]
+    model.close()
+    with pytest.raises(RunFailed, match="closed while it wrote, at token 6"):
+        next(stream)
+    assert [piece.tokens[0] for piece in said] == answers["llama"]["greedy"][0][0]["tokens"][:5]
+
+
+@pytest.mark.parametrize("item", [b"\x89PNG", 7, {"image": "photo.jpg"}, None])
+def test_what_is_no_text_is_refused(loaded, item):
+    with pytest.raises(InvalidInput):
+        loaded["llama"].generate([item], **LENGTH)
+    picture = [{"role": "user", "content": [{"type": "image", "image": "photo.jpg"}]}]
+    with pytest.raises((InvalidInput, UnsupportedModel)):
+        loaded["llama"].chat(picture, **LENGTH)
+
+
+def test_a_template_that_fails_or_is_missing_is_told_and_texts_go_on(loaded, answers):
+    pipeline = loaded["llama"].pipeline
+    own = pipeline.template
+    wrong = {
+        "{{ raise_exception('no system') }}": (InvalidInput, "no system"),
+        "{% for %}": (UnsupportedModel, "template"),
+        None: (InvalidInput, "no chat template"),
+    }
+    try:
+        for template, (kind, said) in wrong.items():
+            pipeline.template = template and ChatTemplate("some/model", {"default": template})
+            with pytest.raises(kind, match=said) as caught:
+                loaded["llama"].chat(CHAT, **LENGTH)
+            assert caught.value.hint
+            if template:
+                pipeline.template.close()
+        found = loaded["llama"].generate(PROMPTS[0], **LENGTH)
+        assert list(found.tokens) == answers["llama"]["greedy"][0][0]["tokens"]
+    finally:
+        pipeline.template = own

@@ -30,3 +30,21 @@ def test_answers_are_those_of_transformers(folder, store, name):
     assert [one.prompt_tokens for one in alone] == list(LENGTHS)
     assert [list(one.tokens) for one in alone] == [one["tokens"] for one in asked]
     assert [one.tokens for one in together] == [one.tokens for one in alone]
+
+
+def test_keys_and_values_of_8_bits_take_a_quarter_and_their_loss_is_measured(folder, store):
+    """One model with a window: its scales are measured when it is converted, and the proof is of the graph with them."""
+    with gpux.load(str(folder / "mistral"), provider="cpu", variant="q4kv8", quality="any") as narrow:
+        with gpux.load(str(folder / "mistral"), provider="cpu", variant="fp32") as full:
+            asked = {"max_new_tokens": 6, "min_new_tokens": 6}
+            sizes = [
+                model.benchmark("one two", runs=1, warmup=0, parameters=asked).memory.cache
+                for model in (narrow, full)
+            ]
+        certificate = narrow.artifact.variant("q4kv8").certificate
+        assert 4 * sizes[0] == sizes[1]
+        assert all(0 < output.max_rel < 0.5 for output in certificate.outputs)
+        answers = narrow.generate(["one two three", "four"], **CALL)
+        assert [answer.tokens for answer in answers] == [
+            narrow.generate(text, **CALL).tokens for text in ("one two three", "four")
+        ]

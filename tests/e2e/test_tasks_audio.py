@@ -336,7 +336,9 @@ def test_a_vocabulary_of_several_languages_and_added_tokens(reference, tmp_path)
         "0": {"content": "never"},
     }
     pipeline = open_task(tmp_path, TASKS["ctc-group"], folder / "model.onnx", files)
-    said = pipeline._speech._vocabulary.text(pipeline._speech._vocabulary.characters([5, 5, 0, 5, 25, 4, 6, 26]))
+    said = pipeline._speech._vocabulary.text(
+        pipeline._speech._vocabulary.characters([5, 5, 0, 5, 25, 4, 6, 26])
+    )
     assert said == "aaé b<unk>"
     pipeline.session.close()
 

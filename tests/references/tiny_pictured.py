@@ -25,7 +25,30 @@ from gpux.export.generators.generator import Generator
 from gpux.export.generators.route import tidied
 from gpux.export.generators.variants import save
 
-WORDS = ["<unk>", "<s>", "</s>", "<image>", "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "user", "assistant", ":", "what", "is", "this", "and", "that", "a", "the", "cat", "dog", "?", "."]
+WORDS = [
+    "<unk>",
+    "<s>",
+    "</s>",
+    "<image>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "user",
+    "assistant",
+    ":",
+    "what",
+    "is",
+    "this",
+    "and",
+    "that",
+    "a",
+    "the",
+    "cat",
+    "dog",
+    "?",
+    ".",
+]
 TEXT = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 48,
     "vocab_size": 96, "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "initializer_range": 0.3,

@@ -11,9 +11,18 @@ from typing import Any
 import onnx_ir
 
 from gpux.events import Progress
-from gpux.export.generators import causal, encoder_decoder, fusing, generator, hearing, pictures
+from gpux.export.generators import (
+    causal,
+    encoder_decoder,
+    fusing,
+    generator,
+    hearing,
+    narrowing,
+    pictures,
+)
+from gpux.export.generators.answers import prompts
 from gpux.export.generators.generator import Generator
-from gpux.export.generators.precisions import FULL
+from gpux.export.generators.precisions import FULL, NARROW
 from gpux.export.generators.variants import save, write
 from gpux.head import IMAGE
 
@@ -87,11 +96,17 @@ def _export(made: Generator, output: Path, wanted: Sequence[str], *, sees: bool)
     for name in wanted:
         if name != FULL:
             made.clock.step(f"writing the {name} graph")
+            greatest = _greatest(made) if name.endswith(NARROW) and set(programs) == {"model"} else {}
             for component in programs:
-                write(output / FULL / f"{component}.onnx", output / name / f"{component}.onnx", name)
+                graph = f"{component}.onnx"
+                write(output / FULL / graph, output / name / graph, name, greatest=greatest)
     if FULL not in wanted:
         shutil.rmtree(output / FULL)
     return list(programs)
+
+
+def _greatest(made: Generator) -> dict[str, float]:
+    return narrowing.measure(made.model, [made.tokenizer(text)["input_ids"] for text in prompts()])
 
 
 def _programs(model: Any) -> dict[str, onnx_ir.Model]:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx_ir as ir
 
 from gpux.export.generators.halving import halve
+from gpux.export.generators.narrowing import narrow
+from gpux.export.generators.precisions import NARROW
 from gpux.export.generators.quantising import RECIPES, quantise_graph
 
 _HALF = frozenset({"fp16", "q4f16"})
 _ALIGNMENT = 4096  # bytes: where a runtime may map from
 
 
-def write(source: Path, target: Path, variant: str) -> None:
+def write(source: Path, target: Path, variant: str, *, greatest: Mapping[str, float] | None = None) -> None:
     """Write one variant.
 
     Args:
         source: The fp32 graph, its weights beside it.
         target: Where to write; its weights go beside it, with ``.data`` behind the name.
         variant: One of :data:`gpux.export.generators.precisions.MADE`, but ``fp32``.
+        greatest: How great the model's keys and values become, for a variant that keeps them in 8 bits; see
+            :func:`gpux.export.generators.narrowing.measure`.
+
+    Raises:
+        UnsupportedModel: The variant keeps the cache in 8 bits, and the graph has none that could be.
     """
     model = ir.load(source)
     aliases: Sequence[tuple[ir.Value, ir.Value]] = ()
-    bits = "q4" if variant == "q4f16" else variant
+    bits = variant.removesuffix("f16").removesuffix(NARROW)
     if bits in RECIPES:
         aliases = quantise_graph(model, RECIPES[bits]).aliases
     if variant in _HALF:
         halve(model)
+    if variant.endswith(NARROW):
+        narrow(model, greatest or {})
     save(model, target, aliases=aliases)
 
 
