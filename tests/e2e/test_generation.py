@@ -216,7 +216,7 @@ def test_a_benchmark_counts_tokens_step_by_step(loaded, folder, together):
     read = sum(model.generate(prompt, max_new_tokens=1).prompt_tokens for prompt in PROMPTS[:together])
     assert report.identity.workload.work["tokens"] == (read,)
     config = json.loads((folder / "llama" / "config.json").read_text())
-    head = config["hidden_size"] // config["num_attention_heads"]
+    head = config["head_dim"]
     numbers = 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * head  # keys and values
     assert report.memory.cache == 4 * numbers * (read + 8 * together)
     assert found.rates["new tokens"] == pytest.approx(found.pieces.tokens / sum(steady.seconds))
