@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 
 from gpux import tasks
+from gpux.generation.settings import NAMES, GenerationSettings
 from gpux.pipelines.pipeline import Pipeline
 
 HEAD = """\
@@ -19,6 +21,11 @@ families answer them. Parameters are keyword arguments in Python and `--param K=
 """
 _SOURCE = re.compile(r"^Sources?: ", re.MULTILINE)
 _ENTRY = re.compile(r"^(\*{0,2}\w+): ")
+_SETTINGS = {
+    each.name: f"`{each.default!r}`".replace("'", '"')
+    for each in fields(GenerationSettings)
+    if each.default is not MISSING and each.default is not None
+}
 _INNER = re.compile(r"``(\w+)``: ")
 
 
@@ -43,12 +50,19 @@ def _section(task: type[Pipeline]) -> Iterator[str]:
     yield from _prose(inspect.cleandoc(task.__doc__ or ""))
     told = _told(task)
     arguments = {name: text for name, text in _arguments(_part(told, "Args")) if name in task.parameters}
+    shared = {name: text for name, text in _generation().items() if name in task.parameters}
+    arguments |= {name: text for name, text in shared.items() if name not in arguments}
     if arguments:
-        usual = _defaults(task)
+        usual = {**_SETTINGS, **_defaults(task)}
         rows = [f"| `{name}` | {usual.get(name, '')} | {_cell(text)} |" for name, text in arguments.items()]
         yield "\n".join(["| parameter | default | |", "| --- | --- | --- |", *rows])
     if answers := _part(told, "Returns"):
         yield f"Answers: {_line(answers)}"
+
+
+def _generation() -> dict[str, str]:
+    """The settings that every task which writes takes, as their own class tells them."""
+    return dict(_arguments(_part(inspect.cleandoc(GenerationSettings.__doc__ or ""), "Attributes")))
 
 
 def _about(task: type[Pipeline]) -> str:
@@ -119,7 +133,10 @@ def _entries(text: str) -> dict[str, str]:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    own = [f"`{name}`" for name in names if name not in NAMES]
+    if len(own) < len(names):
+        own.append("[those of generation](#text-generation)")
+    return ", ".join(own)
 
 
 def _cell(text: str) -> str:

@@ -102,7 +102,22 @@ class TextToTextPipeline(GeneratingPipeline):
         return answers
 
     def answer(self, items: Sequence[Any], clock: Clock, /, **parameters: Any) -> list[Any]:
-        """Per item one answer, or several where ``num_return_sequences`` asks for them."""
+        """One answer to each text, or several where ``num_return_sequences`` asks for them.
+
+        Args:
+            items: Texts.
+            clock: Where the time goes.
+            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`, and: ``prefix``: what is put before
+                every text, the model's own when ``None``; ``max_length``: tokens of the answer at most, with the one that it begins
+                with; ``min_length``: no end before so many; ``src_lang``: the language of the texts; ``tgt_lang``: the language of
+                the answers.
+
+        Returns:
+            Per text ``{"generated_text": …}``, ``{"summary_text": …}`` or ``{"translation_text": …}`` by the task.
+
+        Raises:
+            InvalidInput: An item or a parameter that the task cannot take.
+        """
         answers = self._answers(items, clock, parameters)
         several = (parameters.get("num_return_sequences") or self.settings.num_return_sequences) > 1
         return answers if several else [each[0] for each in answers]

@@ -105,7 +105,7 @@ class TaskPipeline(PicturingPipeline):
             clock: Where the time goes.
             text: What is asked of every picture without a text of its own.
             return_full_text: Whether an answer begins with its prompt, or ends the conversation that was given.
-            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`; ``template`` with what else the chat
+            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`; ``template``: what else the chat
                 template is told.
 
         Returns:

@@ -124,8 +124,8 @@ class TaskPipeline(GeneratingPipeline):
             items: Texts, or lists of messages.
             clock: Where the time goes.
             return_full_text: Whether an answer begins with its prompt, or ends the conversation that was given.
-            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`; ``tools`` that the template is told,
-                and ``template`` with what else it is.
+            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`, and of the chat template: ``tools``: JSON
+                Schemas of functions that the model may call; ``template``: what else it is told, such as ``enable_thinking``.
 
         Returns:
             Per item a list of ``{"generated_text": …}``, a text or the list of messages with the answer at its end.
