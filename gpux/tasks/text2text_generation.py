@@ -22,9 +22,9 @@ class TaskPipeline(text_to_text.TextToTextPipeline):
         Args:
             items: Texts.
             clock: Where the time goes.
-            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`; ``prefix``, which is put before every
-                text, the model's own where it is not given; ``max_length`` and ``min_length``, which count the token that an answer
-                begins with.
+            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`, and: ``prefix``: what is put before every
+                text, the model's own when ``None``; ``max_length``: tokens of the answer at most, with the one that it begins with;
+                ``min_length``: no end before so many.
 
         Returns:
             Per text ``{"generated_text": …}``, a list of them with ``num_return_sequences``; for one text given by itself a list.

@@ -39,9 +39,11 @@ class TaskPipeline(text_to_text.TextToTextPipeline):
         Args:
             items: Texts.
             clock: Where the time goes.
-            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`; ``src_lang`` and ``tgt_lang``, the
-                languages as the model calls them (``eng_Latn`` for NLLB, ``en_XX`` for mBART, ``en`` for M2M100 and T5, ``deu`` for
-                Marian's ``>>deu<<``); ``prefix``, ``max_length`` and ``min_length``.
+            **parameters: The fields of :class:`gpux.generation.settings.GenerationSettings`, and: ``prefix``: what is put before every
+                text, the model's own when ``None``; ``max_length``: tokens of the answer at most, with the one that it begins with;
+                ``min_length``: no end before so many;
+                ``src_lang``: the language of the texts as the model calls it (``eng_Latn`` for NLLB, ``en_XX`` for mBART, ``en`` for
+                M2M100 and T5); ``tgt_lang``: that of the answers, ``deu`` for Marian's ``>>deu<<``.
 
         Returns:
             Per text ``{"translation_text": …}``, a list of them with ``num_return_sequences``; for one text given by itself a list.
