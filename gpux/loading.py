@@ -96,8 +96,7 @@ def load(
     pipeline.prefetch(artifact)
     session = _opened(opening, artifact, available, decision)
     opened = perf_counter()
-    ready = _follow(pipeline, artifact, session)
-    ready.companion = partial(_companion, request)
+    ready = _follow(pipeline, artifact, session, request)
     moments = (started + sum(watch.seconds.values()), resolved, planned, opened, perf_counter())
     timings = dict(zip(("resolve", "plan", "open", "task"), map(sub, moments[1:], moments), strict=False))
     told = _repeatable(request, provider, variant) if apart else request
@@ -211,10 +210,10 @@ def _decision(
     )
 
 
-def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session) -> Pipeline:
+def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session, request: Request) -> Pipeline:
     """The task over the session; files that were stored by another version may hold what this one cannot follow."""
     try:
-        return pipeline(artifact, session)
+        ready = pipeline(artifact, session)
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         session.close()
         raise UnsupportedModel(
@@ -222,6 +221,8 @@ def _follow(pipeline: type[Pipeline], artifact: Artifact, session: Session) -> P
             hint=f"gpux pull {artifact.reference} --force",
             reference=artifact.reference,
         ) from error
+    ready.companion = partial(_companion, request)
+    return ready
 
 
 def _apart(

@@ -11,6 +11,7 @@ import tiny_tokenizers
 from gpux.errors import InvalidInput
 from gpux.generation.conversations import Conversations
 from gpux.generation.settings import GenerationSettings
+from gpux.pipelines.drafting import Drafts
 from gpux.pipelines.generating import GeneratingPipeline
 
 needs_library = pytest.mark.skipif(
@@ -54,7 +55,7 @@ class Writing(GeneratingPipeline):
         self.settings = GenerationSettings(eos_token_ids=(1,))
         self.session = SimpleNamespace(plan=SimpleNamespace(batch=None))
         self.conversations = Conversations(Chance)
-        self._constraints = None
+        self._constraints, self._drafts = None, Drafts(self)
 
     def prompt(self, item, /, *, position, **_):
         return self._tokenizer.backend.encode(item).ids
