@@ -83,6 +83,8 @@ SETTINGS = [
     ("VivitImageProcessor", {"size": {"shortest_edge": 64}, "crop_size": 60, "offset": False}),
     ("VideoMAEImageProcessor", {"size": {"shortest_edge": 64}, "crop_size": {"height": 60, "width": 60}}),
 ]
+IN_PIECES = {"LlavaNextImageProcessor", "Qwen2VLImageProcessor"}
+"""Classes that cut a picture into tiles or patches: ``test_images_views.py`` holds those."""
 TORCHVISION_ALONE = {"DINOv3ViTImageProcessor"}
 """Classes that transformers has for torchvision only, which cannot be installed beside the CPU build of torch."""
 PADDED = ["DetrImageProcessor", "YolosImageProcessor", "Mask2FormerImageProcessor", "ViltImageProcessor"]
@@ -112,7 +114,7 @@ def same(found, expected):
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [*((name, {}) for name in classes.CLASSES if name not in TORCHVISION_ALONE), *SETTINGS],
+    [*((name, {}) for name in classes.CLASSES if name not in TORCHVISION_ALONE | IN_PIECES), *SETTINGS],
     ids=lambda value: value.removesuffix("ImageProcessor") if isinstance(value, str) else str(value)[:40],
 )
 def test_every_class_and_shape_of_its_file(tmp_path, name, settings):
@@ -256,9 +258,9 @@ def test_models_without_a_known_processor(tmp_path):
     with pytest.raises(UnsupportedModel, match="does not say how pictures are prepared") as caught:
         ImageProcessor.read(model(tmp_path, config={"model_type": "vit"}))
     assert "preprocessor_config.json" in caught.value.hint
-    donut = {"image_processor_type": "DonutImageProcessor"}
-    with pytest.raises(UnsupportedModel, match="prepared by `DonutImageProcessor`"):
-        ImageProcessor.read(model(tmp_path, preprocessor_config=donut))
+    fuyu = {"image_processor_type": "FuyuImageProcessor"}
+    with pytest.raises(UnsupportedModel, match="prepared by `FuyuImageProcessor`"):
+        ImageProcessor.read(model(tmp_path, preprocessor_config=fuyu))
     with pytest.raises(UnsupportedModel, match="models of type `unheard`"):
         ImageProcessor.read(
             model(tmp_path, preprocessor_config={"size": 3}, config={"model_type": "unheard"})
