@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gpux.doctor import diagnose
     from gpux.export.toolchains import exporters, install_exporter
     from gpux.forecasting import forecast
+    from gpux.generation.loop import Generated
     from gpux.loading import load, options, plan, providers
     from gpux.machine.findings import findings
     from gpux.model import Model
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "Failed",
+    "Generated",
     "History",
     "Model",
     "Race",
@@ -74,6 +76,7 @@ __all__ = [
 _HOMES = {
     "Artifact": "gpux.artifact",
     "Failed": "gpux.pipelines.failures",
+    "Generated": "gpux.generation.loop",
     "History": "gpux.bench.history",
     "Model": "gpux.model",
     "Race": "gpux.race.record",

@@ -164,12 +164,13 @@ def features(
         grid: Frames, rows and columns of its places, where positions are told in two dimensions.
         cut: Of a picture in tiles, rows and columns of them, height and width of the picture.
     """
-    found = outputs[FEATURES]
+    given = {name: array.astype(np.float32, copy=False) for name, array in outputs.items()}
+    found = given[FEATURES]
     if cut is not None:
         down, across, height, width = map(int, cut)
-        return Features(joined(found, outputs[NEWLINE], (down, across), (height, width)))
+        return Features(joined(found, given[NEWLINE], (down, across), (height, width)))
     told = None if grid is None else (int(grid[0]), int(grid[1]), int(grid[2]))
-    return Features(found.reshape(-1, found.shape[-1]), outputs.get(DEEPSTACK), told)
+    return Features(found.reshape(-1, found.shape[-1]), given.get(DEEPSTACK), told)
 
 
 def joined(tiles: np.ndarray, newline: np.ndarray, cut: Size, original: Size) -> np.ndarray:

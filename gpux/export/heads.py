@@ -100,6 +100,12 @@ def _unknown(
             hint=f"the classes that run are {', '.join(known)}",
             architecture=saved,
         )
+    raise _unanswered(heads, saved, fitting, pipeline_tag, name)
+
+
+def _unanswered(
+    heads: Mapping[str, Head], saved: str | None, fitting: list[str], pipeline_tag: str | None, name: str
+) -> UnsupportedModel:
     other = next((task for suffix, task in _OTHERS.items() if saved and saved.endswith(suffix)), pipeline_tag)
     if other and other not in heads:
         return UnsupportedModel(

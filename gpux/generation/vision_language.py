@@ -43,6 +43,15 @@ class Runs(Protocol):
         ...
 
 
+def typed(graph: Runs | Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Feeds whose numbers with a point are of the type that the graph takes them in, such as float16."""
+    takes = {spec.name: spec.dtype for spec in graph.inputs}
+    return {
+        name: array.astype(takes[name], copy=False) if array.dtype.kind == "f" else array
+        for name, array in feeds.items()
+    }
+
+
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Picture:
     """A picture in prompts.
@@ -226,7 +235,9 @@ class PictureDecoder(CausalDecoder):
         feeds: dict[str, Any] = {_EMBEDS: embeds, **more, **{name: every[name] for name in self._takes}}
         assert self._bound is not None  # noqa: S101 - prefill binds it before anything runs
         began = perf_counter()
-        logits = self._bound.run(feeds, ("logits",))["logits"].astype(np.float32, copy=False)
+        logits = self._bound.run(typed(self._graph, feeds), ("logits",))["logits"].astype(
+            np.float32, copy=False
+        )
         self.seconds[DECODER] += perf_counter() - began
         return logits if "logits_to_keep" in self._takes else logits[:, keep]
 

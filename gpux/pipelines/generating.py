@@ -47,6 +47,7 @@ class GeneratingPipeline(Pipeline):
     batch: ClassVar[int] = 8
     window: ClassVar[int] = 64
     brief: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 2}
+    raced: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 12, "min_new_tokens": 12, "do_sample": False}
 
     def __init__(self, artifact: Artifact, session: Session) -> None:
         super().__init__(artifact, session)

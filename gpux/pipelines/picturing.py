@@ -26,6 +26,7 @@ from gpux.generation.vision_language import (
     Album,
     Picture,
     PictureDecoder,
+    typed,
 )
 from gpux.images import decoding, views
 from gpux.images.loading import ENDINGS, open_image
@@ -165,7 +166,7 @@ class PicturingPipeline(GeneratingPipeline):
     def _picture(self, image: Image, view: views.View) -> Picture:
         key = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).digest()
         vision = self.session.parts[VISION]
-        return self._album.add(key, lambda: view.features(vision.run(view.feeds)))
+        return self._album.add(key, lambda: view.features(vision.run(typed(vision, view.feeds))))
 
     def _check_length(self, length: int, position: int) -> None:
         """Tell a prompt that is too long before its pictures are computed."""

@@ -63,6 +63,7 @@ class Pipeline(ABC):
         batch: Items that are computed together where many are answered and no plan says otherwise.
         emits: Whether an answer comes piece by piece, by a method ``emit``.
         brief: Parameters with which answers are as short as they can be.
+        raced: Parameters with which every candidate of a race has the same to do, and little.
         companion: Opens another stored model by its name, for a task that can use two; said by whoever loads the model.
 
     Raises:
@@ -76,6 +77,7 @@ class Pipeline(ABC):
     batch: ClassVar[int] = 16
     emits: ClassVar[bool] = False
     brief: ClassVar[Mapping[str, Any]] = {}
+    raced: ClassVar[Mapping[str, Any]] = {}
     files: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, artifact: Artifact, session: Session) -> None:

@@ -114,14 +114,18 @@ class TextToTextPipeline(GeneratingPipeline):
     def emit(
         self, item: Any, *, cancelled: Callable[[], bool] = lambda: False, **parameters: Any
     ) -> Generator[Piece, None, Generated | list[Generated]]:
-        """One answer in pieces; one piece where beams are searched, as many models' own settings say."""
+        """Answers in pieces; one piece for each where beams are searched, as many models' own settings say."""
         settings, _ = self._settings(parameters)
         if settings.num_beams == 1 or settings.num_return_sequences > 1:
             return (yield from super().emit(item, cancelled=cancelled, **parameters))
-        ((whole,),) = self.write([item], cancelled=cancelled, **parameters)
-        if whole.tokens:
-            yield Piece(whole.text, tokens=whole.tokens)
-        return whole
+        alone = self.is_item(item)
+        found = [
+            each[0] for each in self.write([item] if alone else list(item), cancelled=cancelled, **parameters)
+        ]
+        for row, whole in enumerate(found):
+            if whole.tokens:
+                yield Piece(whole.text, tokens=whole.tokens, row=row)
+        return found[0] if alone else found
 
     def _settings(self, parameters: Mapping[str, Any]) -> tuple[GenerationSettings, dict[str, Any]]:
         given = {name: value for name, value in parameters.items() if name not in _LENGTHS}

@@ -29,6 +29,11 @@ class Shared:
         every = (*(() if self.rest is None else (self.rest,)), *self.own.values())
         return tuple(dict.fromkeys(every))
 
+    @property
+    def first(self) -> str | None:
+        """The first thing that is wished for."""
+        return next(iter(self.values), None)
+
     def check(self, components: Collection[str], *, reference: str, what: str) -> None:
         """Make sure that a model has the components.
 

@@ -84,7 +84,8 @@ class Field:
     def job(self, candidate: Candidate, goal: Goal) -> dict[str, Any]:
         """What the process of a candidate is told."""
         items = self.items.of_a_run(goal, candidate.batch)
-        measuring = replace(settle(**goal.settings(len(items))), isolation="process")
+        asked: dict[str, Any] = {**goal.settings(len(items)), "parameters": dict(self.items.parameters)}
+        measuring = replace(settle(**asked), isolation="process")
         return {
             "artifact": str(self.artifact.directory),
             "task": self.task,

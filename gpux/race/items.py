@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpux import discovery
@@ -29,11 +29,13 @@ class Items:
         given: What is answered.
         noun: What they are, in the plural.
         usual: The task's own batch size.
+        parameters: The task's own parameters, the same for every run.
     """
 
     given: tuple[Any, ...]
     noun: str
     usual: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def of_a_run(self, goal: Goal, batch: int | None) -> list[Any]:
         """What one run answers: everything in turn, or two batches at once of the same mixture whatever their size."""
@@ -69,7 +71,7 @@ def gather(
         if not given:
             raise InvalidInput("an empty list leaves nothing to measure", hint="give at least one input")
         task.work(given)  # raises what the task cannot take, before anything is opened
-        return Items(tuple(_plain(given)), task.noun, task.batch)
+        return Items(tuple(_plain(given)), task.noun, task.batch, dict(task.raced))
 
 
 def _plain(given: list[Any]) -> list[Any]:

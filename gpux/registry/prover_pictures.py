@@ -15,7 +15,7 @@ from gpux.events import Event, Progress
 from gpux.export import probes, proof
 from gpux.export.generators import answers
 from gpux.generation.causal import Graph
-from gpux.generation.vision_language import DECODER, EMBEDDER, VISION, Album, PictureDecoder, Runs
+from gpux.generation.vision_language import DECODER, EMBEDDER, VISION, Album, PictureDecoder, Runs, typed
 from gpux.picture_grids import features
 
 _LIMIT = 1 << 16
@@ -50,6 +50,7 @@ def run(graphs: Mapping[str, Any], probe: probes.Feeds, *, alone: bool = False) 
         _picture(graphs[VISION], album, probe, number) for number in range(int(probe["pictures"].sum()))
     ]
     embedder = graphs[EMBEDDER].run({"input_ids": probe["input_ids"]}, ("inputs_embeds",))["inputs_embeds"]
+    embedder = embedder.astype(np.float32, copy=False)
     decoder = _decoder(graphs[EMBEDDER], graphs[DECODER], album)
     rows = _rows(probe, [one.ids for one in pictures])
     parts = [[row] for row in range(len(rows))] if alone else [list(range(len(rows)))]
@@ -76,7 +77,7 @@ def _decoder(embedder: Runs, graph: Graph, album: Album) -> PictureDecoder:
 def _picture(vision: Any, album: Album, probe: probes.Feeds, number: int) -> Any:
     prefix = f"{number}.vision."
     given = {name[len(prefix) :]: array for name, array in probe.items() if name.startswith(prefix)}
-    outputs = vision.run(given, None)
+    outputs = vision.run(typed(vision, given), None)
     facts = [probe[key].tolist() if key in probe else None for key in (f"{number}.grid", f"{number}.cut")]
     made = features(outputs, grid=facts[0], cut=facts[1])
     return album.add(str(number).encode(), lambda: made)

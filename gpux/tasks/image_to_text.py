@@ -21,6 +21,7 @@ from gpux.generation.conversations import Conversation
 from gpux.generation.encoder_decoder import EncoderDecoder
 from gpux.generation.loop import Answering, Generated
 from gpux.generation.settings import NAMES, GenerationSettings
+from gpux.generation.vision_language import typed
 from gpux.head import IMAGE, Head
 from gpux.images import decoding
 from gpux.images.loading import ENDINGS, open_image
@@ -198,7 +199,8 @@ class TaskPipeline(GeneratingPipeline):
     def _begin(self, conversation: Conversation, rows: Sequence[list[int]]) -> None:
         decoder = conversation.decoder
         assert isinstance(decoder, EncoderDecoder)  # noqa: S101 - made by `_open` of graphs that are checked there
-        decoder.begin({"pixel_values": np.concatenate([row.pixels for row in rows])})  # type: ignore[attr-defined]
+        pixels = np.concatenate([row.pixels for row in rows])  # type: ignore[attr-defined]
+        decoder.begin(typed(self.session.parts["encoder"], {"pixel_values": pixels}))
 
     def _answering(
         self,

@@ -207,7 +207,7 @@ def test_answers_in_pieces_to_several_prompts_are_those_to_each(loaded, answers)
 
 
 @pytest.mark.parametrize("together", [1, 2])
-def test_a_benchmark_counts_tokens_step_by_step(loaded, together):
+def test_a_benchmark_counts_tokens_step_by_step(loaded, folder, together):
     model, asked = loaded["llama"], {"max_new_tokens": 8, "min_new_tokens": 8}
     report = model.benchmark(PROMPTS[:together], runs=3, warmup=1, batch_size=together, parameters=asked)
     steady, found = report.samples.steady, report.summaries
@@ -215,8 +215,10 @@ def test_a_benchmark_counts_tokens_step_by_step(loaded, together):
     assert found.pieces.tokens == 3 * 8 * together
     read = sum(model.generate(prompt, max_new_tokens=1).prompt_tokens for prompt in PROMPTS[:together])
     assert report.identity.workload.work["tokens"] == (read,)
-    # Keys and values of 2 layers, 2 heads of 8 numbers of 4 bytes each.
-    assert report.memory.cache == 2 * 2 * 2 * 8 * 4 * (read + 8 * together)
+    config = json.loads((folder / "llama" / "config.json").read_text())
+    head = config["head_dim"]
+    numbers = 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * head  # keys and values
+    assert report.memory.cache == 4 * numbers * (read + 8 * together)
     assert found.rates["new tokens"] == pytest.approx(found.pieces.tokens / sum(steady.seconds))
 
 

@@ -91,6 +91,7 @@ LAW = {
         "artifact",
         "bench",
         "campaign",
+        "generation",
         "forecasting",
         "loading",
         "model",
