@@ -127,7 +127,7 @@ class Answering:
         sources = generators(settings.seed, len(prompts))
         self._constraint = constraint
         self.rows = [
-            Row(list(prompt), source, Detokenizer(backend), Stopper(settings.stop), number)
+            Row(list(prompt), source, Detokenizer(backend, after=prompt), Stopper(settings.stop), number)
             for number, (prompt, source) in enumerate(zip(prompts, sources, strict=True))
         ]
         self.guessers: list[Guesser] = [Lookup(settings.prompt_lookup)] if settings.prompt_lookup else []

@@ -230,7 +230,7 @@ class GeneratingPipeline(Pipeline):
         with self.conversations.take(prompts, reuse=False) as conversation:
             found = self._found(conversation, prompts, settings, _asked(conversation, cancelled))
         return [
-            [self._told(beam, prompt, settings) for beam in beams]
+            [self._told(beam, prompt, settings, after=prompt) for beam in beams]
             for prompt, beams in zip(prompts, found, strict=True)
         ]
 
@@ -252,8 +252,16 @@ class GeneratingPipeline(Pipeline):
             cancelled=cancelled,
         )
 
-    def _told(self, beam: Beam, prompt: Sequence[int], settings: GenerationSettings) -> Generated:
-        detokenizer, stopper = Detokenizer(self._tokenizer.backend), Stopper(settings.stop)
+    def _told(
+        self,
+        beam: Beam,
+        prompt: Sequence[int],
+        settings: GenerationSettings,
+        *,
+        after: Sequence[int] = (),
+    ) -> Generated:
+        detokenizer = Detokenizer(self._tokenizer.backend, after=after)
+        stopper = Stopper(settings.stop)
         text = "".join(map(detokenizer.push, beam.tokens)) + detokenizer.flush()
         shown, stopped = stopper.push(text)
         reason = STOP if beam.ended or stopped else LENGTH

@@ -21,7 +21,6 @@ from gpux.generation.vision_language import (
     COMPONENTS,
     DECODER,
     EMBEDDER,
-    FIRST,
     VISION,
     Album,
     Picture,
@@ -38,9 +37,6 @@ from gpux.text.chat import ChatTemplate
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_BEFORE = 16
-"""Tokens of a prompt behind which its answer is told."""
 
 
 class Prompt(list[int]):
@@ -213,10 +209,6 @@ class _Answering(Answering):
     def __init__(self, decoder: Any, prompts: Sequence[Sequence[int]], *others: Any, **named: Any) -> None:
         super().__init__(decoder, prompts, *others, **named)
         self._prompts = list(prompts)
-        for row in self.rows:
-            # What an answer begins with, such as a space, shows only behind the prompt's last words.
-            for token in [each for each in row.prompt if each < FIRST][-_BEFORE:]:
-                row.detokenizer.push(token)
         self._decoder.seconds = dict.fromkeys((EMBEDDER, DECODER), 0.0)  # type: ignore[attr-defined]
 
     def answers(self) -> list[Generated]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 _BYTE = len("<0x0A>")
+_BEFORE = 16
+"""Tokens before an answer that are looked at: a character has at most a few."""
+
+_IDS = 1 << 31
 
 
 class Detokenizer:
@@ -20,9 +25,10 @@ class Detokenizer:
     Args:
         backend: The tokenizer of the tokenizers library.
         skip_special: Leave special tokens out, such as the one that ends the answer.
+        after: The tokens before the answer: what a word begins with, such as a space, shows only behind another.
     """
 
-    def __init__(self, backend: Backend, *, skip_special: bool = True) -> None:
+    def __init__(self, backend: Backend, *, skip_special: bool = True, after: Sequence[int] = ()) -> None:
         from tokenizers.decoders import DecodeStream
 
         self._backend = backend
@@ -42,6 +48,9 @@ class Detokenizer:
         decoder = backend.decoder
         self._falls_back = decoder is not None and b'"ByteFallback"' in decoder.__getstate__()
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
+        for token in after[-_BEFORE:]:
+            if token < _IDS:  # the place of a picture is none
+                self.push(token)
 
     def push(self, token: int) -> str:
         """The text that this token completes; often a character less or more than the token stands for.

@@ -207,7 +207,9 @@ def test_every_relative_link_resolves(name):
 
 def test_every_page_that_a_message_names_is_there():
     for path, text in SOURCES.items():
-        for name in re.findall(r"(?<![\w/])docs/[\w/]+\.md", text):  # in an address, it is another project's page
+        for name in re.findall(
+            r"(?<![\w/])docs/[\w/]+\.md", text
+        ):  # in an address, it is another project's page
             assert (ROOT / name).is_file(), f"{path} names {name}"
 
 
