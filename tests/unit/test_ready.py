@@ -26,7 +26,7 @@ NAMES = {
     "onnx/model_bnb4.onnx": "bnb4",
     "onnx/encoder_model.onnx": "fp32",
     "onnx/decoder_model.onnx": None,
-    "onnx/decoder_model_merged_quantized.onnx": None,
+    "onnx/decoder_model_merged_quantized.onnx": "int8",
     "onnx/model_strange.onnx": None,
     "vision_model.onnx": None,
 }

@@ -33,6 +33,7 @@ class Recipe:
 
 _FULL = Scheme(8, searched=False)
 _ENDS = 2  # layers at either end, whose errors all others carry on or nobody makes good
+_LARGE = 400_000_000  # numbers: such models have some to spare, and their speed is that of reading them
 _DEAR = 0.25  # of the weights: a head that is more would cost more speed than its 8 bits are worth
 
 RECIPES = {
@@ -248,7 +249,8 @@ class _Work:
     def _scheme(self, node: ir.Node, size: int) -> Scheme:
         if _scores(node):
             return self._recipe.linear if size > _DEAR * self._all else self._recipe.head
-        return self._recipe.linear if node in self._inner else self._recipe.head
+        inner = node in self._inner or self._all > _LARGE
+        return self._recipe.linear if inner else self._recipe.head
 
 
 def _measure(rewriting: Rewriting) -> tuple[int, set[ir.Node]]:
