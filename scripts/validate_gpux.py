@@ -74,7 +74,14 @@ def _generation(model: Any, items: list[Any], parameters: Mapping[str, Any]) -> 
     return [{"tokens": " ".join(map(str, one.tokens)), "text": one.text} for one in found]
 
 
-_ASKS = {"sentences": _sentences, "sparse": _sentences, "late": _late, "generation": _generation}
+_ASKS = {
+    "sentences": _sentences,
+    "sparse": _sentences,
+    "late": _late,
+    "generation": _generation,
+    "shown": _generation,
+    "captions": _generation,
+}
 
 
 def _providers() -> list[str]:

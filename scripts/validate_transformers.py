@@ -214,11 +214,82 @@ def _generation(folder: str, items: list[Any], parameters: Mapping[str, Any], _:
         with torch.inference_mode():
             found = model.generate(**encoded, do_sample=False, pad_token_id=0, **parameters)
         # What an encoder reads is no part of the answer, the token that it begins with is.
-        tokens = found[0, 1 if reads else encoded["input_ids"].shape[1] :].tolist()
-        answered.append(
-            {"tokens": " ".join(map(str, tokens)), "text": words.decode(tokens, skip_special_tokens=True)}
-        )
+        answered.append(_written(words, found[0, 1 if reads else encoded["input_ids"].shape[1] :]))
     return answered
+
+
+def _shown(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str) -> Any:
+    """Conversations with pictures in them, each by itself."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    encode = _packed if hasattr(model.config, "vision_start_token_id") else _processed
+    answered = []
+    for item in items:
+        encoded = encode(folder, words, item, model.config)
+        with torch.inference_mode():
+            found = model.generate(**encoded, do_sample=False, **parameters)
+        answered.append(_written(words, found[0, encoded["input_ids"].shape[1] :]))
+    return answered
+
+
+def _processed(folder: str, _: Any, conversation: list[Any], __: Any) -> Any:
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(folder).apply_chat_template(
+        conversation, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+
+
+def _packed(folder: str, words: Any, conversation: list[Any], config: Any) -> dict[str, Any]:
+    """What Qwen's processors do, which cannot be made without torchvision: they read films too."""
+    import torch
+    from PIL import Image
+    from transformers import AutoImageProcessor
+
+    text = words.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+    parts = [part for message in conversation for part in message["content"]]
+    paths = [part["path"] for part in parts if part["type"] == "image"]
+    seen: dict[str, Any] = {}
+    if paths:
+        pictures = [Image.open(path).convert("RGB") for path in paths]
+        seen = dict(AutoImageProcessor.from_pretrained(folder)(pictures, return_tensors="pt"))
+        mark, before = "<|image_pad|>", text.split("<|image_pad|>")
+        counts = [
+            int(grid.prod()) // config.vision_config.spatial_merge_size**2 for grid in seen["image_grid_thw"]
+        ]
+        text = before[0] + "".join(mark * n + rest for n, rest in zip(counts, before[1:], strict=True))
+    encoded = words(text, return_tensors="pt", return_token_type_ids=False)
+    return {
+        **encoded,
+        **seen,
+        "mm_token_type_ids": (encoded["input_ids"] == config.image_token_id).to(torch.int32),
+    }
+
+
+def _captions(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str) -> Any:
+    """What is on pictures, each by itself."""
+    import torch
+    from PIL import Image
+    from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+
+    words, pictures = AutoTokenizer.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    answered = []
+    for item in items:
+        with Image.open(item) as picture:
+            seen = pictures(picture.convert("RGB"), return_tensors="pt")
+        with torch.inference_mode():
+            found = model.generate(pixel_values=seen["pixel_values"], do_sample=False, **parameters)
+        answered.append(_written(words, found[0, 1:]))  # without what it begins with
+    return answered
+
+
+def _written(words: Any, found: Any) -> dict[str, str]:
+    tokens = found.tolist()
+    return {"tokens": " ".join(map(str, tokens)), "text": words.decode(tokens, skip_special_tokens=True)}
 
 
 def _sound(path: str) -> Any:
@@ -246,6 +317,8 @@ _ASKS = {
     "described_videos": _described_videos,
     "documents": _documents,
     "generation": _generation,
+    "shown": _shown,
+    "captions": _captions,
 }
 
 

@@ -7,7 +7,7 @@ from families.record import Family
 
 def families() -> tuple[Family, ...]:
     """Every family, in the order of the matrix."""
-    from families import audio, generation, pairs, real, rewriting, text, vision
+    from families import audio, generation, hearing, pairs, real, rewriting, seeing, text, vision
 
     return (
         *real.FAMILIES,
@@ -17,6 +17,8 @@ def families() -> tuple[Family, ...]:
         *pairs.FAMILIES,
         *generation.FAMILIES,
         *rewriting.FAMILIES,
+        *hearing.FAMILIES,
+        *seeing.FAMILIES,
     )
 
 

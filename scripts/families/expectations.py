@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from families import mails
+from families import librivox, mails
 
 Answers = Mapping[str, np.ndarray]
 """An answer as ``validate_answers`` takes it apart."""
@@ -44,6 +44,9 @@ GERMAN: Mapping[str, str] = {
     "translate English to German: The house is wonderful.": "Das Haus ist wunderbar.",
 }
 """What a model that was taught to translate is asked, and its answer."""
+
+HEARD = 0.1
+"""Largest word error rate of clean read speech; OpenAI's paper gives tiny.en 5.6 on LibriSpeech's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,18 @@ def _german(answers: Answers, _: Answers) -> Finding:
     return Finding("; ".join(found))
 
 
+def _librivox(answers: Answers, reference: Answers) -> Finding:
+    said = list(librivox.sentences().values())
+    rate, torch = (librivox.rate(said, one["[].text"].tolist()) for one in (answers, reference))
+    told = f"word error rate {rate:.4g} on {len(said)} sentences of LibriVox, PyTorch {torch:.4g}"
+    return Finding(told, None if rate <= HEARD else f"a word error rate of {rate:.4g} is more than {HEARD}")
+
+
 _KINDS: Mapping[str, Callable[[Answers, Answers], Finding]] = {
     "order": _order,
     "mails": _mails,
     "photographs": _photographs,
     "capitals": _capitals,
     "german": _german,
+    "librivox": _librivox,
 }

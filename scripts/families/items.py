@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from families import expectations, mails
+from families import expectations, librivox, mails
 
 _SEED = 20261126
 _TEXTS = [
@@ -85,6 +85,25 @@ def _small_pictures(folder: Path, mask: str) -> list[Any]:
     return _pictures(folder, mask, scale=8)
 
 
+def _quarter_pictures(folder: Path, mask: str) -> list[Any]:
+    return _pictures(folder, mask, scale=4)
+
+
+def _shown(folder: Path, mask: str) -> list[Any]:
+    """Conversations about one picture, two and none: unequal, so that they are answered in one batch of filled-up rows."""
+    wide, tall = ({"type": "image", "path": path} for path in _pictures(folder, mask, scale=4))
+    asked = (
+        [wide, _said("What is in this picture?")],
+        [_said("Is the river in"), tall, _said("the same as the one in"), wide, _said("or another?")],
+        [_said("What is the capital of France?")],
+    )
+    return [[{"role": "user", "content": parts}] for parts in asked]
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
 def _recordings(folder: Path, _: str, *, rate: int = 16_000) -> list[Any]:
     """Harmonics of a gliding tone in bursts, with noise: what a voice looks like to a spectrogram."""
     dice = np.random.default_rng(_SEED)
@@ -154,6 +173,9 @@ KINDS: dict[str, Callable[..., list[Any]]] = {
     "pairs": _pairs,
     "pictures": _pictures,
     "small_pictures": _small_pictures,
+    "captioned": _quarter_pictures,
+    "shown": _shown,
+    "librivox": lambda *_: list(librivox.sentences()),
     "recordings": _recordings,
     "recordings_48k": lambda folder, mask: _recordings(folder, mask, rate=48_000),
     "videos": _videos,

@@ -20,7 +20,7 @@ class Package:
     """One archive of a registry.
 
     Attributes:
-        client: ``pip`` or ``npm``.
+        client: ``pip``, ``npm`` or ``apt-get``.
         name: The package.
         version: Its version.
         sha256: Of the archive.
@@ -69,6 +69,13 @@ MAILS = Package(
     sha256="8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
 )
 
+LIBRIVOX = Package(
+    client="apt-get",
+    name="pocketsphinx-testdata",
+    version="0.8+5prealpha+1-15",
+    sha256="eaeb7a01d54f20b799d1a81ef110ec544b2cb47ea006614078220737a33019f0",
+)
+
 
 def unpacked(package: Package) -> Path:
     """The folder with the package's files; nothing of it is imported or run."""
@@ -85,7 +92,7 @@ def unpacked(package: Package) -> Path:
 
 def _fetch(package: Package, archive: Path) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
-        subprocess.run(_command(package, folder), stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(_command(package, folder), cwd=folder, stdout=subprocess.DEVNULL, check=True)
         (found,) = Path(folder).iterdir()
         if _sha256(found) != package.sha256:
             raise ValueError(f"{found.name} is not the archive that was looked at: its checksum differs")
@@ -97,6 +104,8 @@ def _command(package: Package, folder: str) -> list[str]:
         # Named by its path: on Windows it is a script that only a shell finds by its name.
         npm = shutil.which("npm") or "npm"
         return [npm, "pack", "--silent", f"{package.name}@{package.version}", "--pack-destination", folder]
+    if package.client == "apt-get":
+        return ["apt-get", "download", "--quiet", f"{package.name}={package.version}"]
     wanted = f"{package.name}=={package.version}"
     return [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, wanted]
 
@@ -107,6 +116,8 @@ def _unpack(archive: Path, files: Path) -> None:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(made)
+    elif archive.read_bytes().startswith(b"!<arch>"):
+        subprocess.run(["dpkg-deb", "--extract", str(archive), str(made)], check=True)
     else:
         with tarfile.open(archive) as packed:
             packed.extractall(made, filter="data")

@@ -68,6 +68,11 @@ class Family:
         """Whether its weights were trained."""
         return bool(self.source or self.made)
 
+    @property
+    def writes(self) -> bool:
+        """Whether its answers are tokens, which are the same as the source model's or others."""
+        return self.asks in {"generation", "shown", "captions"}
+
     def shape(self, *, fast: bool) -> str:
         """The shape that it is made in."""
         whole = self.exact and not (fast and self.reduced)

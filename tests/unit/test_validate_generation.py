@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 import validate_answers
-from families import expectations, find, generation, smollm
+from families import expectations, find, generation, items, librivox, seeing, smollm
 from families.gguf import File
 from families.record import PUBLISHED, REDUCED
 
@@ -117,3 +117,36 @@ def test_large_shapes_are_made_only_when_they_are_asked_for():
 def test_every_language_model_answers_unequal_prompts_in_one_batch():
     assert all(family.asks == "generation" for family in generation.FAMILIES)
     assert {family.items for family in generation.FAMILIES} == {"prompts", "asked"}
+
+
+def test_a_model_that_is_shown_pictures_is_asked_about_one_two_and_none(tmp_path):
+    shown = items.make("shown", tmp_path)
+    kinds = [[part["type"] for message in item for part in message["content"]] for item in shown]
+    assert [one.count("image") for one in kinds] == [1, 2, 0]
+    assert all(family.writes for family in seeing.FAMILIES)
+    assert {family.asks for family in seeing.FAMILIES} == {"shown", "captions"}
+    named = {family.name for family in seeing.FAMILIES}
+    assert named == {"llava", "llava-next", "maira-2", "qwen2.5-vl", "qwen3-vl", "blip", "trocr"}
+
+
+@pytest.mark.parametrize("name", [family.name for family in seeing.FAMILIES if family.asks == "shown"])
+def test_the_token_of_a_picture_s_places_is_what_the_tokenizer_calls_it(name):
+    family = find(name)
+    _, arguments = family.tokenizer
+    token = arguments["first"][family.config["image_token_id"]]
+    assert token in arguments["template"]
+    assert len(arguments["first"]) <= arguments["size"] <= family.config["text_config"]["vocab_size"]
+
+
+def test_words_that_were_not_heard_as_they_were_said_are_counted():
+    said = ["and mister john dashwood had then leisure", "he was not an ill disposed young man"]
+    assert (
+        librivox.rate(
+            said, ["And Mr. John Dashwood had then leisure.", "He was not an ill disposed young man!"]
+        )
+        == 0
+    )
+    # A word changed, one left out, one put in, of 15.
+    heard = ["and mister john dashwood has then", "he was not an ill disposed young man indeed"]
+    assert librivox.rate(said, heard) == pytest.approx(3 / 15)
+    assert librivox.wrong("a b", "") == (2, 2)
