@@ -214,7 +214,7 @@ def _generation(folder: str, items: list[Any], parameters: Mapping[str, Any], _:
         with torch.inference_mode():
             found = model.generate(**encoded, do_sample=False, pad_token_id=0, **parameters)
         # What an encoder reads is no part of the answer, the token that it begins with is.
-        answered.append(_written(words, found[0, 1 if reads else encoded["input_ids"].shape[1] :]))
+        answered.append(_written(words, found[0], 1 if reads else encoded["input_ids"].shape[1]))
     return answered
 
 
@@ -231,7 +231,7 @@ def _shown(folder: str, items: list[Any], parameters: Mapping[str, Any], _: str)
         encoded = encode(folder, words, item, model.config)
         with torch.inference_mode():
             found = model.generate(**encoded, do_sample=False, **parameters)
-        answered.append(_written(words, found[0, encoded["input_ids"].shape[1] :]))
+        answered.append(_written(words, found[0], encoded["input_ids"].shape[1]))
     return answered
 
 
@@ -283,13 +283,17 @@ def _captions(folder: str, items: list[Any], parameters: Mapping[str, Any], _: s
             seen = pictures(picture.convert("RGB"), return_tensors="pt")
         with torch.inference_mode():
             found = model.generate(pixel_values=seen["pixel_values"], do_sample=False, **parameters)
-        answered.append(_written(words, found[0, 1:]))  # without what it begins with
+        answered.append(_written(words, found[0], 1))
     return answered
 
 
-def _written(words: Any, found: Any) -> dict[str, str]:
+def _written(words: Any, found: Any, begins: int) -> dict[str, str]:
+    """The tokens from there on, and what they add to the text before them: by itself a word has no space before it."""
     tokens = found.tolist()
-    return {"tokens": " ".join(map(str, tokens)), "text": words.decode(tokens, skip_special_tokens=True)}
+    whole, before = (words.decode(part, skip_special_tokens=True) for part in (tokens, tokens[:begins]))
+    if not whole.startswith(before):
+        raise ValueError(f"{whole!r} does not begin with {before!r}")
+    return {"tokens": " ".join(map(str, tokens[begins:])), "text": whole[len(before) :]}
 
 
 def _sound(path: str) -> Any:

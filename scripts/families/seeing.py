@@ -119,7 +119,7 @@ FAMILIES = (
     ),
     Family(
         name="blip", title="BLIP", like="Salesforce/blip-image-captioning-base", task="image-to-text",
-        architecture="BlipForConditionalGeneration", tokenizer=("wordpiece", {"size": 30524}), items="captioned", asks="captions",
+        architecture="BlipForConditionalGeneration", tokenizer=("wordpiece", {"size": 30522, "more": ("[DEC]", "[ENC]")}), items="captioned", asks="captions",
         config={
             "text_config": {**_SMALL, "encoder_hidden_size": 64, "vocab_size": 30524, "bos_token_id": 30522, "eos_token_id": 2, "sep_token_id": 102, "pad_token_id": 0},
             "vision_config": {**_SMALL, "image_size": 112, "patch_size": 16},

@@ -40,8 +40,15 @@ def _filled(tokens: list[str], size: int, prefix: str = "") -> list[str]:
     return list(made)
 
 
-def wordpiece(size: int, *, kind: str = "BertTokenizer", limit: int = 512, lower: bool = True) -> Any:
-    """BERT's kind; MPNet's special tokens where ``kind`` is its tokenizer."""
+def wordpiece(
+    size: int,
+    *,
+    kind: str = "BertTokenizer",
+    limit: int = 512,
+    lower: bool = True,
+    more: tuple[str, ...] = (),
+) -> Any:
+    """BERT's kind; MPNet's special tokens where ``kind`` is its tokenizer, and ``more`` of them behind all others."""
     import transformers
 
     # As published: unused entries on both sides of the special tokens, which late interaction marks texts with.
@@ -55,7 +62,10 @@ def wordpiece(size: int, *, kind: str = "BertTokenizer", limit: int = 512, lower
     tokens = _filled([*special, *letters, *suffixes], size)
     maker = getattr(transformers, kind)
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    return maker(vocab=vocabulary, do_lower_case=lower, model_max_length=limit)
+    made = maker(vocab=vocabulary, do_lower_case=lower, model_max_length=limit)
+    if more:
+        made.add_special_tokens({"additional_special_tokens": list(more)})
+    return made
 
 
 def bytes_bpe(size: int, *, kind: str = "RobertaTokenizer", limit: int = 512) -> Any:
