@@ -35,7 +35,7 @@ Summer Palace, the second a flower with many petals."""
 
 CAPITALS: Mapping[str, str] = {
     "What is the capital of France?": "Paris",
-    "What is the capital of Italy?": "Rome",
+    "Name the capital of Italy.": "Rome",
     "What is the capital of Japan? Answer in one short sentence.": "Tokyo",
 }
 """What a language model that follows instructions is asked, and the word that its answer must have."""
