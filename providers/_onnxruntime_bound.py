@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_STATIC = "cpu"
-_SMALL = 64
+_STATIC, _SMALL = "cpu", 64
 
 
 class OnnxRuntimeBound:

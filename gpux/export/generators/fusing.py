@@ -24,6 +24,7 @@ def fuse(model: ir.Model, *, positions: int) -> dict[str, int]:
         "norms": fusing_norms.fuse_norms(rewriting),
         "rotary": fusing_rotary.fuse_rotary(rewriting, positions),
         "attention": fusing_linear.fuse_attention(rewriting),
+        "siblings": fusing_linear.fuse_siblings(rewriting),
         "gates": fusing_linear.fuse_gates(rewriting),
         "experts": fusing_linear.fuse_experts(rewriting),
         "skips": fusing_norms.fuse_skips(rewriting),

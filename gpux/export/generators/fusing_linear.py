@@ -142,6 +142,40 @@ def fuse_gates(rewriting: Rewriting) -> int:
     return count
 
 
+def fuse_siblings(rewriting: Rewriting) -> int:
+    """Queries, keys and values of one multiplication that are taken apart after it, where something stands before attention; how many.
+
+    What they read is then rounded to 8 bits once where their weights are in blocks.
+    """
+    groups: dict[ir.Value, list[Linear]] = {}
+    for node in rewriting.nodes("MatMul"):
+        if (found := linear(_biased(node.outputs[0]))) and _attends(found.output):
+            groups.setdefault(found.source, []).append(found)
+    count = 0
+    for siblings in groups.values():
+        if len(siblings) == 3 and _together(siblings, alone=False):
+            _gate(rewriting, siblings)
+            count += 1
+    rewriting.sweep()
+    return count
+
+
+def _biased(value: ir.Value) -> ir.Value:
+    """The sum of a product with its bias, where it has one."""
+    users = [user for user, _ in value.uses()]
+    alone = len(users) == 1 and users[0].op_type == "Add" and linear(users[0].outputs[0]) is not None
+    return users[0].outputs[0] if alone else value
+
+
+def _attends(value: ir.Value, hops: int = 12) -> bool:
+    """Whether a value comes to attention without another multiplication by weights between."""
+    readers = [user for user, _ in value.uses()]
+    if any(user.op_type == "GroupQueryAttention" for user in readers):
+        return True
+    inner = [user for user in readers if user.op_type not in {"MatMul", "FusedMatMul", "MoE"}]
+    return hops > 0 and any(_attends(result, hops - 1) for user in inner for result in user.outputs)
+
+
 def fuse_places(rewriting: Rewriting) -> int:
     """The places of the sequence that are wanted, taken along their own axis instead of through two transpositions."""
     count = 0
@@ -263,7 +297,7 @@ def _gate(rewriting: Rewriting, found: Sequence[Linear]) -> None:
     joined = _join(rewriting, found, before)
     widths = [weights(one.weight).shape[1] for one in found]
     sizes = rewriting.numbers("split_" + "_".join(map(str, widths)), np.array(widths, np.int64))
-    parts = rewriting.put(before, "Split", [joined, sizes], {"axis": -1}, outputs=2)
+    parts = rewriting.put(before, "Split", [joined, sizes], {"axis": -1}, outputs=len(found))
     for one, part in zip(found, parts.outputs, strict=True):
         rewriting.replace(one.output, part)
 
