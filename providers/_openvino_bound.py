@@ -32,7 +32,8 @@ class OpenVinoBound:
     ) -> None:
         self._compiled, self._growing, self._device = compiled, growing, device
         self._request: Any = compiled.create_infer_request()
-        self._names = [port.get_any_name() for port in compiled.outputs]
+        # An output may go by several: what adds nothing is left out, and its name passes on to what it was added to.
+        self._names = [port.get_names() for port in compiled.outputs]
         self._takes = {port.get_any_name() for port in compiled.inputs}
         self._held = {
             name: np.ascontiguousarray(array) for name, array in held.items() if name in self._takes
@@ -71,7 +72,8 @@ class OpenVinoBound:
         except Exception as error:
             raise failed(self._device, error) from error
         self._rows = np.arange(batch, dtype=np.int32)
-        arrays = dict(zip(self._names, found.values(), strict=True))
+        named = zip(self._names, found.values(), strict=True)
+        arrays = {name: array for names, array in named for name in names}
         return {name: arrays[name] for name in outputs}
 
     def grow(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -10,6 +10,7 @@ from families.tokenizing import CHATML, DIALOGUE, GEMMA, LLAMA3
 
 _SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
 _GROUPED = {**_SMALL, "num_key_value_heads": 2, "head_dim": 16}
+_EXPERTS = {"transformers:openvino": "OpenVINO has no rule for com.microsoft.MoE, which its experts are in"}
 _TOKENS = {"max_new_tokens": 16}
 _END = "<|endoftext|>"
 _GPT2 = {"size": 50257, "limit": 1024, "first": [_END], "bos": _END, "eos": _END}
@@ -115,6 +116,7 @@ FAMILIES = (
         {"num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "norm_topk_prob": True,
          "max_position_embeddings": 40960, **_QWEN_ENDS, **_theta(1000000.0)},
         {**_GROUPED, "moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}, ("gpt", _QWEN),
+        refused=_EXPERTS,
     ),
     _family(
         "gemma", "Gemma", "google/gemma-2b", "GemmaForCausalLM",
@@ -149,6 +151,6 @@ FAMILIES = (
         {"bos_token_id": 1, "eos_token_id": 0, "pad_token_id": 0, **_theta(1000000.0)},
         {**_SMALL, "num_key_value_heads": 4, "moe_intermediate_size": 32, "n_routed_experts": 8, "num_experts_per_tok": 2,
          "kv_lora_rank": 16, "q_lora_rank": 24, "qk_rope_head_dim": 8, "v_head_dim": 16, "qk_nope_head_dim": 16},
-        ("gpt", {**_GLM, "size": 154880}),
+        ("gpt", {**_GLM, "size": 154880}), refused=_EXPERTS,
     ),
 )  # fmt: skip

@@ -231,3 +231,18 @@ def test_half_precision_weights_and_cache(tmp_path):
 def test_it_says_that_it_can_keep_tensors_only_where_it_can(plain):
     assert isinstance(plain.opened, Binds)
     assert "openvino" in str(plain.opened.placement())
+
+
+def test_scores_that_nothing_is_added_to_keep_their_name(tmp_path):
+    path = decoder(tmp_path / "model.onnx")
+    model = onnx.load(str(path))
+    node = next(one for one in model.graph.node if "logits" in one.output)
+    node.output[list(node.output).index("logits")] = "bare"  # a name that comes before the other
+    bias = onnx.numpy_helper.from_array(np.zeros((1, VOCABULARY), np.float32), "bias")
+    model.graph.initializer.append(bias)
+    model.graph.node.append(onnx.helper.make_node("Add", ["bare", "bias"], ["logits"]))
+    onnx.save(model, str(path))
+    rows = Rows(path)
+    assert rows.begin(4, 2) < 1e-5
+    assert rows.step() < 1e-5
+    rows.opened.close()
