@@ -118,6 +118,14 @@ def read(given: Mapping[str, Any], parameters: Mapping[str, Any], *, seed: int |
     return Wish({**found, **parameters}, typed, given["system"], given["raw"])
 
 
+def measured(wish: Wish) -> dict[str, Any]:
+    """The parameters of a benchmark: with ``--max-tokens`` every answer is that long, so that all runs write as much."""
+    parameters = dict(wish.parameters)
+    if "max_new_tokens" in wish.typed:
+        parameters.setdefault("min_new_tokens", parameters["max_new_tokens"])
+    return parameters
+
+
 def check(model: gpux.Model, wish: Wish) -> None:
     """Make sure that the task knows every option that was typed.
 
@@ -130,6 +138,7 @@ def check(model: gpux.Model, wish: Wish) -> None:
             known = ", ".join(pipeline.parameters)
             hint = f"its parameters are {known}" if known else "leave the option out"
             raise UsageError(f"{model.task} knows no `{option}`", hint=hint, option=option)
+    pipeline.check(wish.parameters)
     if wish.raw and not emits(model):
         raise UsageError(f"{model.task} knows no `--raw`", hint="leave the option out", option="--raw")
     if wish.system is not None and not chats(model):

@@ -51,8 +51,10 @@ class EncoderDecoder(CausalDecoder):
             RunFailed: The runtime failed.
         """
         self.close()
-        takes = {spec.name for spec in self._encoder.inputs}
-        given = {name: array for name, array in feeds.items() if name in takes}
+        takes = {
+            spec.name: spec.dtype for spec in self._encoder.inputs
+        }  # sound in half precision, where the graph is
+        given = {n: array.astype(takes[n], copy=False) for n, array in feeds.items() if n in takes}
         self._held = dict(self._encoder.run(given, self._cross))
         if self._masked:
             self._held[_SOURCE_MASK] = feeds[_MASK]

@@ -141,6 +141,15 @@ class GeneratingPipeline(Pipeline):
                 _remember(conversation, answering)
         return answering.answers()[0] if alone else answering.answers()
 
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Make sure that every parameter is one of :attr:`parameters`, and has a value that it can have.
+
+        Raises:
+            InvalidInput: One is not, or has not.
+        """
+        super().check(parameters)
+        self.settings.with_given({name: value for name, value in parameters.items() if name in NAMES})
+
     def forget(self) -> None:
         """Read every prompt from its beginning again, whatever was read before."""
         self.conversations.forget()

@@ -164,6 +164,8 @@ def test_wrong_things_are_told(loaded, minilm):
     assert len(cut.tokens) == 4
     with pytest.raises(InvalidInput, match="max_new_tokens"):
         model.generate("a", max_new_tokens=0)
+    with pytest.raises(InvalidInput, match="max_new_tokens"):
+        model.stream("a", max_new_tokens=0)  # at once, not with the first piece
     with pytest.raises(InvalidInput, match="temprature"):
         model.generate("a", temprature=1)
     with pytest.raises(InvalidInput, match="messages"):
