@@ -118,14 +118,6 @@ def read(given: Mapping[str, Any], parameters: Mapping[str, Any], *, seed: int |
     return Wish({**found, **parameters}, typed, given["system"], given["raw"])
 
 
-def measured(wish: Wish) -> dict[str, Any]:
-    """The parameters of a benchmark: with ``--max-tokens`` every answer is that long, so that all runs write as much."""
-    parameters = dict(wish.parameters)
-    if "max_new_tokens" in wish.typed:
-        parameters.setdefault("min_new_tokens", parameters["max_new_tokens"])
-    return parameters
-
-
 def check(model: gpux.Model, wish: Wish) -> None:
     """Make sure that the task knows every option that was typed.
 

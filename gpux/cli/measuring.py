@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +172,12 @@ def options(function: Command) -> Command:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+def alike(parameters: Mapping[str, Any], typed: Collection[str]) -> dict[str, Any]:
+    """The task's parameters for a benchmark: with ``--max-tokens`` every answer is that long, so that all runs write as much."""
+    longest = parameters.get("max_new_tokens") if "max_new_tokens" in typed else None
+    return {**({} if longest is None else {"min_new_tokens": longest}), **parameters}
 
 
 def measure(

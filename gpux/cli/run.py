@@ -68,7 +68,7 @@ def run_command(
         items = gather(model, inputs, typed, files, str) if given else None
         report = None if output is None else Path(output)
         generating.refuse_told(wish)
-        told = {"parameters": generating.measured(wish), "asked": asked}
+        told = {"parameters": measuring.alike(wish.parameters, wish.typed), "asked": asked}
         return measuring.measure(printer, model, items, output=report, **told, **wishes)
     _refuse_idle()
     place = None if output is None else outputs.target(output)
