@@ -209,14 +209,14 @@ def test_against_outputs_that_numpy_computed(tmp_path):
 
     def run(reference: str):
         return prove(
-            tmp_path / "model.onnx", variant="fp32", head=HEAD, probes=tmp_path / "probes.npz",
+            {"model": tmp_path / "model.onnx"}, variant="fp32", head=HEAD, probes=tmp_path / "probes.npz",
             reference=tmp_path / reference, against="numpy", save=None, progress=lambda _: None,
         )  # fmt: skip
 
     proven = run("right.npz")
     assert proven.certificate.quality == "exact"
     assert proven.certificate.probes == ("1×5", "1×24", "3×11", "4×40", "2×96", "1×128")
-    assert [spec.shape for spec in proven.component.inputs] == [BATCH, BATCH]
+    assert [spec.shape for spec in proven.components[0].inputs] == [BATCH, BATCH]
     with pytest.raises(ProofFailed, match="gives last_hidden_state, the model logits: nothing to compare"):
         run("other.npz")
     off = right[3]["last_hidden_state"]

@@ -245,7 +245,7 @@ decision._probes = (gpux_plug.provider.probe(),)
 plan = decision.plan()
 assert plan.certificate == artifact.variant("fp32").certificate
 try:
-    loading._opened(loading._Opening(artifact, plan, one, decision), artifact, one, decision)
+    loading._opened(loading._Opening(artifact, plan, one, decision, {}), artifact, one, decision)
 except gpux.errors.GpuxError as error:
     print(type(error).__name__, error.message)
 """

@@ -12,6 +12,7 @@ from bench_subject import Sleeper, Words
 
 from gpux.artifact import Component
 from gpux.bench import benchmark, measure, summary, warnings, workload
+from gpux.bench.loops import AT_ONCE
 from gpux.bench.render import render
 from gpux.bench.report import Report
 from gpux.bench.samples import Samples, Series
@@ -153,7 +154,7 @@ class NeverSteady(Sleeper):
 def test_a_warmup_that_never_becomes_steady_says_so():
     model, settings = NeverSteady(0.0), settle(warmup="auto", runs=3)
     measurement = measure.Measurement(
-        lambda query: (model.timed(query)[1], ()), workload.prepare(Words(), "x", settings, {}), settings
+        lambda query: (model.timed(query)[1], AT_ONCE), workload.prepare(Words(), "x", settings, {}), settings
     )
     measurement.first()
     measurement.warm_up(most=0.8)
