@@ -208,6 +208,8 @@ class Terminal:
         return before
 
     def type(self, text):
+        if "\x03" in text:
+            time.sleep(0.3)  # a prompt is shown a moment before it is read
         os.write(self.leader, text.encode())
 
     def ask(self, text):
